@@ -1,0 +1,247 @@
+package dev.faultline;
+
+import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * An immutable set of the fields of one {@link StructLayout}, by index: which are known, which
+ * differ, which were written.
+ *
+ * <p>Two sets meet only if they range over the same number of fields. Sets that equal one of their
+ * operands are that operand, so the usual case (nothing changes) allocates nothing.
+ */
+public final class FieldSet {
+  /** Up to this many fields, the empty and the full set are made once. */
+  private static final int SHARED = 1024;
+
+  private static final FieldSet[] NONE = new FieldSet[SHARED + 1];
+  private static final FieldSet[] ALL = new FieldSet[SHARED + 1];
+
+  static {
+    for (int size = 0; size <= SHARED; size++) {
+      NONE[size] = new FieldSet(size, new long[wordCount(size)]);
+      ALL[size] = new FieldSet(size, fullWords(size));
+    }
+  }
+
+  private final int size;
+  private final long[] words;
+
+  private FieldSet(int size, long[] words) {
+    this.size = size;
+    this.words = words;
+  }
+
+  /** No field of {@code size}. */
+  public static FieldSet none(int size) {
+    return size <= SHARED ? NONE[size] : new FieldSet(size, new long[wordCount(size)]);
+  }
+
+  /** All of {@code size} fields. */
+  public static FieldSet all(int size) {
+    return size <= SHARED ? ALL[size] : new FieldSet(size, fullWords(size));
+  }
+
+  /** The fields of the given indexes, out of {@code size}. */
+  public static FieldSet of(int size, int... indexes) {
+    long[] words = new long[wordCount(size)];
+    for (int index : indexes) {
+      checkIndex(index, size);
+      words[index >> 6] |= 1L << index;
+    }
+    return shared(size, words);
+  }
+
+  /** How many fields the set could hold. */
+  public int size() {
+    return size;
+  }
+
+  /** True if the field of that index is in the set. */
+  public boolean has(int index) {
+    checkIndex(index, size);
+    return (words[index >> 6] & 1L << index) != 0;
+  }
+
+  /** This set and the field of that index. */
+  public FieldSet with(int index) {
+    if (has(index)) {
+      return this;
+    }
+    long[] changed = words.clone();
+    changed[index >> 6] |= 1L << index;
+    return shared(size, changed);
+  }
+
+  /** This set without the field of that index. */
+  public FieldSet without(int index) {
+    if (!has(index)) {
+      return this;
+    }
+    long[] changed = words.clone();
+    changed[index >> 6] &= ~(1L << index);
+    return shared(size, changed);
+  }
+
+  /** The fields in either set. */
+  public FieldSet union(FieldSet other) {
+    checkSame(other);
+    if (containsAll(other)) {
+      return this;
+    }
+    if (other.containsAll(this)) {
+      return other;
+    }
+    long[] words = this.words.clone();
+    for (int i = 0; i < words.length; i++) {
+      words[i] |= other.words[i];
+    }
+    return shared(size, words);
+  }
+
+  /** The fields in both sets. */
+  public FieldSet intersect(FieldSet other) {
+    checkSame(other);
+    if (other.containsAll(this)) {
+      return this;
+    }
+    if (containsAll(other)) {
+      return other;
+    }
+    long[] words = this.words.clone();
+    for (int i = 0; i < words.length; i++) {
+      words[i] &= other.words[i];
+    }
+    return shared(size, words);
+  }
+
+  /** The fields of this set that are not in {@code other}. */
+  public FieldSet minus(FieldSet other) {
+    checkSame(other);
+    if (!meets(other)) {
+      return this;
+    }
+    long[] words = this.words.clone();
+    for (int i = 0; i < words.length; i++) {
+      words[i] &= ~other.words[i];
+    }
+    return shared(size, words);
+  }
+
+  /** True if every field of {@code other} is in this set. */
+  public boolean containsAll(FieldSet other) {
+    checkSame(other);
+    for (int i = 0; i < words.length; i++) {
+      if ((other.words[i] & ~words[i]) != 0) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  /** True if some field is in both sets. */
+  public boolean meets(FieldSet other) {
+    checkSame(other);
+    for (int i = 0; i < words.length; i++) {
+      if ((words[i] & other.words[i]) != 0) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** True if no field is in the set. */
+  public boolean isEmpty() {
+    for (long word : words) {
+      if (word != 0) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  /** True if every field is in the set. */
+  public boolean isAll() {
+    return count() == size;
+  }
+
+  /** How many fields are in the set. */
+  public int count() {
+    int count = 0;
+    for (long word : words) {
+      count += Long.bitCount(word);
+    }
+    return count;
+  }
+
+  /** The least index in the set that is {@code from} or more; -1 if there is none. */
+  public int next(int from) {
+    if (from >= size) {
+      return -1;
+    }
+    int at = from >> 6;
+    long word = words[at] & -1L << from;
+    while (word == 0) {
+      at++;
+      if (at == words.length) {
+        return -1;
+      }
+      word = words[at];
+    }
+    return (at << 6) + Long.numberOfTrailingZeros(word);
+  }
+
+  @Override
+  public boolean equals(@Nullable Object o) {
+    return this == o
+        || (o instanceof FieldSet other && size == other.size && Arrays.equals(words, other.words));
+  }
+
+  @Override
+  public int hashCode() {
+    return 31 * size + Arrays.hashCode(words);
+  }
+
+  /** The indexes, {@code {0, 3, 17} of 64}. */
+  @Override
+  public String toString() {
+    StringBuilder text = new StringBuilder("{");
+    for (int i = next(0); i >= 0; i = next(i + 1)) {
+      text.append(text.length() > 1 ? ", " : "").append(i);
+    }
+    return text.append("} of ").append(size).toString();
+  }
+
+  private static FieldSet shared(int size, long[] words) {
+    FieldSet set = new FieldSet(size, words);
+    if (set.isEmpty()) {
+      return none(size);
+    }
+    return set.isAll() ? all(size) : set;
+  }
+
+  private static int wordCount(int size) {
+    return (size + 63) >> 6;
+  }
+
+  private static long[] fullWords(int size) {
+    long[] words = new long[wordCount(size)];
+    Arrays.fill(words, -1L);
+    if (size % 64 != 0) {
+      words[words.length - 1] = (1L << size) - 1;
+    }
+    return words;
+  }
+
+  private static void checkIndex(int index, int size) {
+    if (index < 0 || index >= size) {
+      throw new InvariantViolation("field " + index + " of " + size);
+    }
+  }
+
+  private void checkSame(FieldSet other) {
+    if (size != other.size) {
+      throw new InvariantViolation("sets over " + size + " and " + other.size + " fields");
+    }
+  }
+}
