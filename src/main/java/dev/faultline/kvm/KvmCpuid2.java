@@ -1,0 +1,124 @@
+package dev.faultline.kvm;
+
+import dev.faultline.Bytes;
+import dev.faultline.StructLayout;
+import java.util.ArrayList;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What CPUID answers in a guest, or can answer.
+ *
+ * <p><i>Shape</i>: nent u32, padding u32, then entries of 40 bytes: function, index, flags, eax,
+ * ebx, ecx, edx, padding. A question is the header alone, its count the room there is.
+ *
+ * <p><i>Source</i>: {@code Documentation/virt/kvm/api.rst}, "KVM_SET_CPUID2",
+ * "KVM_GET_SUPPORTED_CPUID"; {@code arch/x86/include/uapi/asm/kvm.h, struct kvm_cpuid2, v6.1}.
+ */
+public record KvmCpuid2(Bytes raw) implements KvmStruct {
+  /** Bytes before the entries. */
+  public static final int HEADER_SIZE = 8;
+
+  /** Bytes of an entry. */
+  public static final int ENTRY_SIZE = 40;
+
+  private static final int NENT = 0;
+  private static final int FUNCTION = 0;
+  private static final int INDEX = 4;
+  private static final int FLAGS = 8;
+  private static final int EAX = 12;
+  private static final int EBX = 16;
+  private static final int ECX = 20;
+  private static final int EDX = 24;
+  private static final FlexibleArray SHAPE =
+      new FlexibleArray("kvm_cpuid2", HEADER_SIZE, ENTRY_SIZE);
+
+  /** A header alone, or a header and at least the entries that it counts. */
+  public KvmCpuid2 {
+    SHAPE.check(raw);
+  }
+
+  /** A table of those entries, in that order. */
+  public static KvmCpuid2 of(List<CpuidEntry> entries) {
+    Bytes.Builder to = Bytes.builder(HEADER_SIZE + entries.size() * ENTRY_SIZE);
+    to.put(NENT, 4, entries.size());
+    for (int i = 0; i < entries.size(); i++) {
+      CpuidEntry entry = entries.get(i);
+      int at = HEADER_SIZE + i * ENTRY_SIZE;
+      to.put(at + FUNCTION, 4, entry.function())
+          .put(at + INDEX, 4, entry.index())
+          .put(at + FLAGS, 4, entry.flags())
+          .put(at + EAX, 4, entry.eax())
+          .put(at + EBX, 4, entry.ebx())
+          .put(at + ECX, 4, entry.ecx())
+          .put(at + EDX, 4, entry.edx());
+    }
+    return new KvmCpuid2(to.build());
+  }
+
+  @Override
+  public StructLayout layout() {
+    StructLayout.Builder layout =
+        StructLayout.builder("kvm_cpuid2", raw.size()).value("nent", NENT, 4);
+    for (int i = 0; i < held(); i++) {
+      String prefix = "entries[" + i + "].";
+      int at = HEADER_SIZE + i * ENTRY_SIZE;
+      layout
+          .value(prefix + "function", at + FUNCTION, 4)
+          .value(prefix + "index", at + INDEX, 4)
+          .value(prefix + "flags", at + FLAGS, 4)
+          .value(prefix + "eax", at + EAX, 4)
+          .value(prefix + "ebx", at + EBX, 4)
+          .value(prefix + "ecx", at + ECX, 4)
+          .value(prefix + "edx", at + EDX, 4);
+    }
+    return layout.build();
+  }
+
+  /** The count in the header. */
+  public long count() {
+    return SHAPE.count(raw);
+  }
+
+  /** How many entries the payload holds: the count, or none if it is the header alone. */
+  public int held() {
+    return SHAPE.held(raw);
+  }
+
+  /** Entry {@code i}. */
+  public CpuidEntry entry(int i) {
+    int at = SHAPE.offsetOf(raw, i);
+    return new CpuidEntry(
+        raw.i32(at + FUNCTION),
+        raw.i32(at + INDEX),
+        raw.i32(at + FLAGS),
+        raw.i32(at + EAX),
+        raw.i32(at + EBX),
+        raw.i32(at + ECX),
+        raw.i32(at + EDX));
+  }
+
+  /** All entries. */
+  public List<CpuidEntry> entries() {
+    List<CpuidEntry> entries = new ArrayList<>(held());
+    for (int i = 0; i < held(); i++) {
+      entries.add(entry(i));
+    }
+    return List.copyOf(entries);
+  }
+
+  /**
+   * The first entry that answers to leaf and subleaf, as KVM looks it up; null if there is none.
+   */
+  public @Nullable CpuidEntry find(int function, int index) {
+    for (int i = 0; i < held(); i++) {
+      if (raw.i32(SHAPE.offsetOf(raw, i) + FUNCTION) == function) {
+        CpuidEntry entry = entry(i);
+        if (entry.matches(function, index)) {
+          return entry;
+        }
+      }
+    }
+    return null;
+  }
+}
