@@ -16,6 +16,9 @@ import dev.faultline.x86.SegmentRegister;
  * v6.1}.
  */
 public sealed interface KvmSregsCommon extends KvmStruct permits KvmSregs, KvmSregs2 {
+  /** Bytes of a segment. */
+  int SEGMENT_SIZE = KvmSegment.SIZE;
+
   /** Bytes that both structs share. */
   int COMMON_SIZE = 280;
 

@@ -9,17 +9,19 @@ import org.jspecify.annotations.Nullable;
  * include/uapi/linux/kvm.h, v6.1}.
  */
 public enum MpState {
-  KVM_MP_STATE_RUNNABLE(0),
-  KVM_MP_STATE_UNINITIALIZED(1),
-  KVM_MP_STATE_INIT_RECEIVED(2),
-  KVM_MP_STATE_HALTED(3),
-  KVM_MP_STATE_SIPI_RECEIVED(4),
-  KVM_MP_STATE_AP_RESET_HOLD(9);
+  RUNNABLE(0),
+  UNINITIALIZED(1),
+  INIT_RECEIVED(2),
+  HALTED(3),
+  SIPI_RECEIVED(4),
+  AP_RESET_HOLD(9);
 
   private final int number;
+  private final String uapiName;
 
   MpState(int number) {
     this.number = number;
+    this.uapiName = "KVM_MP_STATE_" + name();
   }
 
   /** The number in {@code kvm_mp_state}. */
@@ -30,13 +32,18 @@ public enum MpState {
   /** The state of that number; null if x86 has none. */
   public static @Nullable MpState of(int number) {
     return switch (number) {
-      case 0 -> KVM_MP_STATE_RUNNABLE;
-      case 1 -> KVM_MP_STATE_UNINITIALIZED;
-      case 2 -> KVM_MP_STATE_INIT_RECEIVED;
-      case 3 -> KVM_MP_STATE_HALTED;
-      case 4 -> KVM_MP_STATE_SIPI_RECEIVED;
-      case 9 -> KVM_MP_STATE_AP_RESET_HOLD;
+      case 0 -> RUNNABLE;
+      case 1 -> UNINITIALIZED;
+      case 2 -> INIT_RECEIVED;
+      case 3 -> HALTED;
+      case 4 -> SIPI_RECEIVED;
+      case 9 -> AP_RESET_HOLD;
       default -> null;
     };
+  }
+
+  /** The name in the uapi, {@code KVM_MP_STATE_RUNNABLE}. */
+  public String uapiName() {
+    return uapiName;
   }
 }
