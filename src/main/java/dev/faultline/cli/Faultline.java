@@ -5,7 +5,10 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Spec;
 
-/** The command without a verb: answers {@code --version} and {@code --help}, and else asks for a verb. */
+/**
+ * The command without a verb: answers {@code --version} and {@code --help}, and else asks for a
+ * verb.
+ */
 @Command(
     name = "faultline",
     description = "A flight recorder and a what-if machine for KVM vCPUs.",

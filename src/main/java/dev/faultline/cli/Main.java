@@ -15,19 +15,27 @@ import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.UnmatchedArgumentException;
 
 /**
- * The program: finds the verb, runs it, and turns whatever it throws into a sentence and an exit status.
+ * The program: finds the verb, runs it, and turns whatever it throws into a sentence and an exit
+ * status.
  *
- * <p><i>Errors</i>: a {@link FaultlineException} has its own status (2, 65, 74) and its message is for the user as it
- * is. Anything else that is thrown is a bug of Faultline: it says so, with the stack trace, and exits 70.
+ * <p><i>Errors</i>: a {@link FaultlineException} has its own status (2, 65, 74) and its message is
+ * for the user as it is. Anything else that is thrown is a bug of Faultline: it says so, with the
+ * stack trace, and exits 70.
  */
 public final class Main {
   private Main() {}
 
-  /** Runs the command line and ends the process with its exit status. */
+  /**
+   * Runs the command line and ends the process with its exit status.
+   *
+   * <p>Success just returns: {@code System.exit} first loads the classes of the JDK's logging, a
+   * few milliseconds in a short command.
+   */
   public static void main(String[] args) {
-    PrintWriter out = utf8(FileDescriptor.out);
-    PrintWriter err = utf8(FileDescriptor.err);
-    System.exit(run(Verb.ALL, args, out, err));
+    int status = run(Verb.ALL, args, utf8(FileDescriptor.out), utf8(FileDescriptor.err));
+    if (status != 0) {
+      System.exit(status);
+    }
   }
 
   /** Runs the command line with these verbs and gives its exit status; both writers are flushed. */
@@ -42,7 +50,9 @@ public final class Main {
     }
   }
 
-  /** With the verb that {@code args} begin with, or with all of them for help and for suggestions. */
+  /**
+   * With the verb that {@code args} begin with, or with all of them for help and for suggestions.
+   */
   private static CommandLine commandLine(List<Verb> verbs, String[] args) {
     List<Verb> asked =
         args.length == 0

@@ -8,10 +8,12 @@ import java.io.Writer;
 import java.nio.charset.StandardCharsets;
 
 /**
- * Runs many command lines in one JVM, so that the build can keep the classes they load. No part of the command line.
+ * Runs many command lines in one JVM, so that the build can keep the classes they load. No part of
+ * the command line.
  *
- * <p><i>Shape</i> of standard input: one command line a line, words split at spaces; empty lines and lines that begin
- * with {@code #} are skipped. Output and exit status of the commands are thrown away.
+ * <p><i>Shape</i> of standard input: one command line a line, words split at spaces; empty lines
+ * and lines that begin with {@code #} are skipped. Output and exit status of the commands are
+ * thrown away.
  */
 final class Training {
   private Training() {}

@@ -5,7 +5,10 @@ import picocli.CommandLine.IVersionProvider;
 
 /** The version of this program, as {@code --version} and the written reports give it. */
 final class Version implements IVersionProvider {
-  /** The version in the jar's manifest; {@code unpackaged} when the classes were not started from the jar. */
+  /**
+   * The version in the jar's manifest; {@code unpackaged} when the classes were not started from
+   * the jar.
+   */
   static String number() {
     return Objects.requireNonNullElse(
         Version.class.getPackage().getImplementationVersion(), "unpackaged");
@@ -13,6 +16,8 @@ final class Version implements IVersionProvider {
 
   @Override
   public String[] getVersion() {
-    return new String[] {"faultline " + number() + " (Java " + Runtime.version() + ")"};
+    return new String[] {
+      "faultline " + number() + " (Java " + System.getProperty("java.version") + ")"
+    };
   }
 }
