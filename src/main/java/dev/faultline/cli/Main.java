@@ -32,14 +32,14 @@ public final class Main {
    * few milliseconds in a short command.
    */
   public static void main(String[] args) {
-    int status = run(Verb.ALL, args, utf8(FileDescriptor.out), utf8(FileDescriptor.err));
+    int status = run(Verbs.ALL, args, utf8(FileDescriptor.out), utf8(FileDescriptor.err));
     if (status != 0) {
       System.exit(status);
     }
   }
 
   /** Runs the command line with these verbs and gives its exit status; both writers are flushed. */
-  static int run(List<Verb> verbs, String[] args, PrintWriter out, PrintWriter err) {
+  static int run(List<Verbs.Named> verbs, String[] args, PrintWriter out, PrintWriter err) {
     try {
       return commandLine(verbs, args).setOut(out).setErr(err).execute(args);
     } catch (Throwable bug) {
@@ -53,14 +53,14 @@ public final class Main {
   /**
    * With the verb that {@code args} begin with, or with all of them for help and for suggestions.
    */
-  private static CommandLine commandLine(List<Verb> verbs, String[] args) {
-    List<Verb> asked =
+  private static CommandLine commandLine(List<Verbs.Named> verbs, String[] args) {
+    List<Verbs.Named> asked =
         args.length == 0
             ? List.of()
             : verbs.stream().filter(verb -> verb.name().equals(args[0])).toList();
-    CommandLine line = new CommandLine(new Faultline());
-    for (Verb verb : asked.isEmpty() ? verbs : asked) {
-      line.addSubcommand(verb.name(), verb.command().get());
+    CommandLine line = new CommandLine(new Faultline().spec());
+    for (Verbs.Named verb : asked.isEmpty() ? verbs : asked) {
+      line.addSubcommand(verb.name(), verb.verb().get().spec());
     }
     return line.setParameterExceptionHandler((wrong, _) -> usage(wrong))
         .setExecutionExceptionHandler((thrown, at, _) -> thrown(thrown, at.getErr()));

@@ -24,7 +24,7 @@ final class Training {
         new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8))) {
       for (String line = lines.readLine(); line != null; line = lines.readLine()) {
         if (!line.isBlank() && !line.startsWith("#")) {
-          Main.run(Verb.ALL, line.trim().split(" +", -1), nowhere, nowhere);
+          Main.run(Verbs.ALL, line.trim().split(" +", -1), nowhere, nowhere);
         }
       }
     }

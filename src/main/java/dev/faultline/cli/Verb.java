@@ -1,20 +1,16 @@
 package dev.faultline.cli;
 
-import java.util.List;
 import java.util.concurrent.Callable;
-import java.util.function.Supplier;
+import picocli.CommandLine.Model.CommandSpec;
 
 /**
- * A verb of the command line: its name, and how to make the one class that answers it.
+ * A verb of the command line; the call answers it and gives the exit status.
  *
- * <p>The class is made only when its verb is the one asked for, so that a start does not pay for
- * all the others.
- *
- * @param name as the user types it, and as the class's {@code @Command} says
- * @param command makes the class that picocli fills from the arguments and calls; the call gives
- *     the exit status
+ * <p>A verb describes its options in code and not by picocli's annotations: to read annotations the
+ * JVM generates classes, which takes more time than everything else that a short command does. So
+ * options are fields of the type {@code OptionSpec}, and their values are read from these.
  */
-record Verb(String name, Supplier<Callable<Integer>> command) {
-  /** Every verb, in the order in which help lists them: from recording to looking to judging. */
-  static final List<Verb> ALL = List.of();
+interface Verb extends Callable<Integer> {
+  /** What the verb takes and what help says about it; the spec's user object is this verb. */
+  CommandSpec spec();
 }

@@ -13,38 +13,43 @@ import java.io.StringWriter;
 import java.util.List;
 import java.util.concurrent.Callable;
 import org.junit.jupiter.api.Test;
-import picocli.CommandLine.Command;
-import picocli.CommandLine.Option;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Model.OptionSpec;
 
 /** What the program prints and exits with, for each way in which a verb can end. */
 final class MainTest {
   private record Ended(int status, String out, String err) {}
 
   /** A verb whose call does what a test says. */
-  @Command(name = "try")
-  private static final class TryVerb implements Callable<Integer> {
+  private static final class TryVerb implements Verb {
     private final Callable<Integer> body;
-
-    @Option(names = "--count")
-    private int count;
+    private final OptionSpec count =
+        OptionSpec.builder("--count").type(Integer.class).defaultValue("0").build();
+    private final CommandSpec spec = CommandSpec.wrapWithoutInspection(this);
 
     TryVerb(Callable<Integer> body) {
       this.body = body;
+      spec.addOption(Faultline.help()).addOption(count);
+    }
+
+    @Override
+    public CommandSpec spec() {
+      return spec;
     }
 
     @Override
     public Integer call() throws Exception {
-      return body.call() + count;
+      return body.call() + count.<Integer>getValue();
     }
   }
 
   private static Ended run(Callable<Integer> body, String... args) {
     StringWriter out = new StringWriter();
     StringWriter err = new StringWriter();
-    List<Verb> verbs =
+    List<Verbs.Named> verbs =
         List.of(
-            new Verb("try", () -> new TryVerb(body)),
-            new Verb(
+            new Verbs.Named("try", () -> new TryVerb(body)),
+            new Verbs.Named(
                 "other",
                 () -> {
                   throw new InvariantViolation("made although not asked for");
@@ -77,6 +82,19 @@ final class MainTest {
   }
 
   @Test
+  void an_option_reaches_the_call() {
+    assertThat(run(() -> 1, "try", "--count", "4").status()).isEqualTo(5);
+  }
+
+  @Test
+  void help_of_a_verb_names_its_options_and_makes_no_other_verb() {
+    Ended ended = run(() -> 1, "try", "--help");
+    assertThat(ended.status()).isZero();
+    assertThat(ended.out()).contains("Usage: faultline try").contains("--count");
+    assertThat(ended.err()).isEmpty();
+  }
+
+  @Test
   void a_wrong_option_is_told_in_one_sentence_and_exits_2() {
     Ended ended = run(() -> 0, "try", "--cuont", "3");
     assertThat(ended.status()).isEqualTo(2);
@@ -89,7 +107,7 @@ final class MainTest {
     StringWriter err = new StringWriter();
     int status =
         Main.run(
-            List.of(new Verb("try", () -> new TryVerb(() -> 0))),
+            List.of(new Verbs.Named("try", () -> new TryVerb(() -> 0))),
             new String[] {"tr"},
             new PrintWriter(new StringWriter()),
             new PrintWriter(err));
@@ -109,7 +127,7 @@ final class MainTest {
     StringWriter err = new StringWriter();
     int status =
         Main.run(
-            List.of(new Verb("try", () -> new TryVerb(() -> 0))),
+            List.of(new Verbs.Named("try", () -> new TryVerb(() -> 0))),
             new String[] {},
             new PrintWriter(new StringWriter()),
             new PrintWriter(err));

@@ -1,0 +1,23 @@
+package dev.faultline.cli;
+
+import java.util.List;
+import java.util.function.Supplier;
+
+/** Every verb there is. */
+final class Verbs {
+  /**
+   * A verb's name, and how to make the one class that answers it.
+   *
+   * <p>The class is made only when its verb is the one asked for, so that a start does not pay for
+   * all the others.
+   *
+   * @param name as the user types it
+   * @param verb makes what answers it
+   */
+  record Named(String name, Supplier<Verb> verb) {}
+
+  /** In the order in which help lists them. */
+  static final List<Named> ALL = List.of();
+
+  private Verbs() {}
+}
