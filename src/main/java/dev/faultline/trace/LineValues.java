@@ -455,13 +455,9 @@ final class LineValues {
   }
 
   private TraceSyntaxException notAnObject() {
-    String advice =
-        line[from] == '#'
-            ? "this is the text of a trace: name the recording that it lies beside"
-            : number == 1 ? "is this file a recording?" : DAMAGED;
     return error(
         ErrorCode.TRACE_SYNTAX,
-        "expected a JSON object, found " + Shown.text(line, from, to, SHOWN) + "; " + advice);
+        "expected a JSON object, found " + Shown.text(line, from, to, SHOWN) + "; " + advice());
   }
 
   private TraceSyntaxException syntax(JsonProcessingException e) {
@@ -476,15 +472,26 @@ final class LineValues {
           e);
     }
     boolean limit = e instanceof StreamConstraintsException;
+    String detail =
+        limit
+            ? Shown.sentence(e.getOriginalMessage())
+            : "wrong at column " + e.getLocation().getColumnNr();
     return new TraceSyntaxException(
         limit ? ErrorCode.TRACE_VALUE : ErrorCode.TRACE_SYNTAX,
         where()
             + ": expected a JSON object, found "
-            + (from < to ? Shown.text(line, from, to, SHOWN) : "an empty line")
+            + Shown.text(line, from, to, SHOWN)
             + " ("
-            + Shown.sentence(e.getOriginalMessage())
+            + detail
             + "); "
-            + (number == 1 ? "is this file a recording?" : DAMAGED),
+            + advice(),
         e);
+  }
+
+  private String advice() {
+    if (line[from] == '#') {
+      return "this is the text of a trace: name the recording that it lies beside";
+    }
+    return number == 1 ? "is this file a recording?" : DAMAGED;
   }
 }

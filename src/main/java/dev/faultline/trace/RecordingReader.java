@@ -85,51 +85,69 @@ public final class RecordingReader implements Iterator<Observation>, AutoCloseab
    */
   @Override
   public boolean hasNext() {
-    if (ahead == null && !ended) {
-      if (failure != null) {
-        throw failure;
-      }
-      ahead = read();
-      ended = ahead == null;
+    if (ahead == null && failure == null && !ended) {
+      readAhead();
     }
-    if (ahead == null && merge != null && !drained) {
-      drained = true;
-      merge.drain();
+    if (ahead != null) {
+      return true;
     }
-    return ahead != null;
+    if (failure == null) {
+      drain();
+    }
+    if (failure != null) {
+      throw failure;
+    }
+    return false;
   }
 
   @Override
   public Observation next() {
-    if (!hasNext()) {
-      throw new NoSuchElementException("the recording " + source + " is at its end");
-    }
-    Observation current = ahead;
+    Observation current = hasNext() ? ahead : null;
     if (current == null) {
       throw new NoSuchElementException("the recording " + source + " is at its end");
     }
     ahead = null;
     given++;
-    if (merge == null) {
-      return current;
-    }
+    return merge == null ? current : merged(merge, current);
+  }
+
+  private Observation merged(TraceMerge merge, Observation current) {
     if (current instanceof Started started) {
       merge.started(started.recorder());
     }
     if (!(current instanceof Call call)) {
       return current;
     }
-    if (merge.looksAhead()) {
-      lookAhead();
+    if (merge.looksAhead() && !ended && failure == null) {
+      readAhead();
     }
-    return call.withTraced(merge.attach(call, ahead));
+    try {
+      return call.withTraced(merge.attach(call, ahead));
+    } catch (FaultlineException e) {
+      ahead = null;
+      failure = e;
+      throw e;
+    }
   }
 
-  /** Reads the next observation already; if it cannot be read, that is told when its turn comes. */
-  private void lookAhead() {
+  /** Reads the next observation; if it cannot be read, that is told when its turn comes. */
+  private void readAhead() {
     try {
       ahead = read();
       ended = ahead == null;
+    } catch (FaultlineException e) {
+      failure = e;
+    }
+  }
+
+  /** Reads the trace to its end, so that damage in what belongs to no call is told too. */
+  private void drain() {
+    if (merge == null || drained) {
+      return;
+    }
+    drained = true;
+    try {
+      merge.drain();
     } catch (FaultlineException e) {
       failure = e;
     }
