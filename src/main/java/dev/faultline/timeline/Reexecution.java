@@ -1,0 +1,425 @@
+package dev.faultline.timeline;
+
+import dev.faultline.Bytes;
+import dev.faultline.FieldSet;
+import dev.faultline.kvm.Errno;
+import dev.faultline.kvm.Ioctl;
+import dev.faultline.timeline.Divergence.What;
+import dev.faultline.timeline.Verification.Tally;
+import dev.faultline.vcpu.Answer;
+import dev.faultline.vcpu.Decision;
+import dev.faultline.vcpu.KernelModel;
+import dev.faultline.vcpu.Outcome;
+import dev.faultline.vcpu.Recorded;
+import dev.faultline.vcpu.Reply;
+import dev.faultline.vcpu.TimelineEvent;
+import dev.faultline.vcpu.Vcpu;
+import dev.faultline.vcpu.VcpuCommand;
+import dev.faultline.vcpu.VcpuModel;
+import dev.faultline.vcpu.Vm;
+import dev.faultline.vcpu.VmCommand;
+import dev.faultline.vcpu.VmRules;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.SequencedMap;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Decides each recorded call again and compares. The recording is the fact: the state follows what
+ * was recorded, and where that contradicts the model, whatever the call may have written is unknown
+ * from there on, so that one difference is reported once.
+ *
+ * <p>Feed it facts in order; each takes the moment that {@link #nextMoment()} named.
+ */
+public final class Reexecution {
+  private static final int MAX_DIVERGENCES = 10_000;
+
+  private final String name;
+  private final Machine machine;
+  private final TimelineListener listener;
+  private final MomentIndex index = new MomentIndex();
+  private final List<Divergence> divergences = new ArrayList<>();
+  private final List<Synthesized> synthesized = new ArrayList<>();
+  private final Runs runs;
+  private long callsTotal;
+  private long callsCompared;
+  private long callsAgree;
+  private long fieldsTotal;
+  private long fieldsCompared;
+  private long fieldsAgree;
+  private long unread;
+  private @Nullable Obituary obituary;
+
+  public Reexecution(String name, KernelModel kernel, TimelineListener listener) {
+    this.name = name;
+    this.machine = new Machine(kernel);
+    this.listener = listener;
+    this.runs = new Runs(this);
+  }
+
+  /** A KVM_RUN that failed with EIO: the next call on the VM tells whether the VM is dead. */
+  private record Obituary(int moment, Recorded.VcpuCall run) {}
+
+  /** The moment that the next fact will take. */
+  public int nextMoment() {
+    return index.size();
+  }
+
+  /** The vCPUs at the present moment, by name, in order of first appearance. */
+  public SequencedMap<String, Vcpu> vcpus() {
+    return Collections.unmodifiableSequencedMap(machine.vcpus());
+  }
+
+  public MomentIndex index() {
+    return index;
+  }
+
+  TimelineListener listener() {
+    return listener;
+  }
+
+  Machine machine() {
+    return machine;
+  }
+
+  void add(Synthesized s) {
+    synthesized.add(s);
+  }
+
+  /** The next recorded fact, converted for {@link #nextMoment()}. */
+  public void accept(Recorded fact) {
+    switch (fact) {
+      case Recorded.VcpuCall call -> vcpuCall(call);
+      case Recorded.VmCall call -> vmCall(call);
+      case Recorded.VmCreation c -> vmCreation(c);
+      case Recorded.HostQuestion q -> {
+        int moment = index.add(q.seq(), q.name());
+        machine.learn(q.fact());
+        listener.fact(moment, q, null);
+      }
+      case Recorded.Unreadable u -> unreadable(u);
+      case Recorded.Note n -> note(n);
+    }
+  }
+
+  /** The result so far. */
+  public Verification result() {
+    return new Verification(
+        name,
+        machine.kernel(),
+        new Tally(callsTotal, callsCompared, callsAgree),
+        runs.tally(),
+        new Tally(fieldsTotal, fieldsCompared, fieldsAgree),
+        List.copyOf(synthesized),
+        List.copyOf(divergences),
+        unread);
+  }
+
+  void diverge(Divergence divergence) {
+    if (divergences.size() < MAX_DIVERGENCES) {
+      divergences.add(divergence);
+    }
+    listener.divergence(divergence);
+  }
+
+  private void unreadable(Recorded.Unreadable u) {
+    int moment = index.add(u.seq(), u.name());
+    unread++;
+    if (u.lane().startsWith("vm")) {
+      callsTotal++;
+    }
+    listener.fact(moment, u, null);
+  }
+
+  private void note(Recorded.Note n) {
+    int moment = index.add(n.seq(), n.kind());
+    if (n.kind().equals("mmap") && n.lane().contains("/")) {
+      meetVcpu(n.lane(), n.lane().substring(0, n.lane().indexOf('/')), n.fd(), moment);
+    }
+    listener.fact(moment, n, null);
+  }
+
+  private void vmCreation(Recorded.VmCreation c) {
+    int moment = index.add(c.seq(), Ioctl.CREATE_VM.uapiName());
+    if (c.ret() >= 0) {
+      machine.vmCreated(
+          new Machine.Creation(moment, c.seq(), "", 0, c.ret(), c.where()));
+    }
+    listener.fact(moment, c, null);
+  }
+
+  private void meetVm(String vm, int fd) {
+    if (machine.knowsVm(vm)) {
+      return;
+    }
+    Machine.Sighting sighting = machine.seeVm(vm, fd);
+    if (sighting.mismatched() != null) {
+      descriptor(sighting.mismatched(), Ioctl.CREATE_VM, "/dev/kvm", fd);
+    }
+  }
+
+  private void meetVcpu(String vcpu, String vm, int fd, int moment) {
+    if (machine.knowsVcpu(vcpu)) {
+      return;
+    }
+    Machine.Sighting sighting = machine.seeVcpu(vcpu, vm, fd, moment);
+    if (sighting.mismatched() != null) {
+      descriptor(sighting.mismatched(), Ioctl.CREATE_VCPU, vm, fd);
+      callsAgree--;
+    }
+  }
+
+  private void descriptor(Machine.Creation creation, Ioctl ioctl, String lane, int fd) {
+    diverge(
+        new Divergence(
+            creation.moment(),
+            creation.seq(),
+            lane,
+            ioctl.uapiName(),
+            What.RETURN,
+            null,
+            Long.toString(creation.fd()),
+            Integer.toString(fd),
+            "later calls use this descriptor",
+            creation.where()));
+  }
+
+  private void vmCall(Recorded.VmCall call) {
+    Ioctl ioctl = vmIoctl(call.command());
+    int moment = index.add(call.seq(), ioctl.uapiName());
+    meetVm(call.vm(), call.fd());
+    Vm vm = machine.vm(call.vm());
+    vm = resolveDeath(vm, call.ret(), call.errno());
+    VmRules.Result result = VmRules.decide(vm, call.command());
+    callsTotal++;
+    boolean agrees =
+        compareReturn(
+            moment, call.seq(), call.vm(), ioctl, call.where(), result.outcome(), call.ret(),
+            call.errno());
+    Vm after = result.after();
+    if (!agrees) {
+      after = call.ret() >= 0 ? VmRules.accepted(vm, call.command()) : vm;
+    }
+    machine.put(after);
+    if (call.command() instanceof VmCommand.CreateVcpu create && (call.ret() >= 0 || !agrees)) {
+      machine.vcpuCreated(
+          new Machine.Creation(
+              moment, call.seq(), call.vm(), create.id(), call.ret(), call.where()));
+    }
+    listener.fact(moment, call, result.outcome());
+  }
+
+  private static Ioctl vmIoctl(VmCommand command) {
+    return switch (command) {
+      case VmCommand.CreateVcpu _ -> Ioctl.CREATE_VCPU;
+      case VmCommand.CreateIrqchip _ -> Ioctl.CREATE_IRQCHIP;
+      case VmCommand.SetBootCpuId _ -> Ioctl.SET_BOOT_CPU_ID;
+      case VmCommand.EnableCap _ -> Ioctl.ENABLE_CAP;
+      case VmCommand.Other o -> o.ioctl();
+    };
+  }
+
+  /**
+   * A KVM_RUN with EIO that nothing else explains leaves it open whether the VM is dead; the next
+   * call on it shows.
+   */
+  private Vm resolveDeath(Vm vm, int ret, int errno) {
+    if (vm.dead().isKnown()) {
+      return vm;
+    }
+    boolean dead = ret < 0 && errno == Errno.EIO.number();
+    Vm resolved = vm.withDead(Answer.of(dead));
+    machine.put(resolved);
+    Obituary open = obituary;
+    if (open != null && open.run().vm().equals(vm.name())) {
+      obituary = null;
+      if (!dead) {
+        runs.contradicted(
+            open.moment(), open.run(), "no EIO", "a VM that fails with EIO stays dead");
+      }
+    }
+    return resolved;
+  }
+
+  void suspectDeath(int moment, Recorded.VcpuCall run) {
+    obituary = new Obituary(moment, run);
+  }
+
+  private void vcpuCall(Recorded.VcpuCall call) {
+    Ioctl ioctl = VcpuModel.ioctl(call.command());
+    int moment = index.add(call.seq(), ioctl.uapiName());
+    meetVm(call.vm(), -1);
+    meetVcpu(call.vcpu(), call.vm(), call.fd(), moment);
+    Vcpu v = machine.vcpu(call.vcpu(), call.vm());
+    v = v.withVm(resolveDeath(v.vm(), call.ret(), call.errno()));
+    Decision decision = VcpuModel.decide(v, call.command());
+    listener.fact(moment, call, decision.outcome());
+    if (call.run() != null) {
+      runs.run(moment, v, call, decision, call.run());
+      return;
+    }
+    callsTotal++;
+    boolean agrees =
+        compareReturn(
+            moment, call.seq(), call.vcpu(), ioctl, call.where(), decision.outcome(), call.ret(),
+            call.errno());
+    Vcpu next = v;
+    if (decision.outcome() instanceof Outcome.Undecided || agrees) {
+      next = carryOut(v, decision, call, ioctl, moment);
+    } else {
+      next = VcpuModel.evolve(v, doubted(call, decision, ioctl, moment));
+    }
+    machine.put(read(next, decision.reply(), call, ioctl, moment));
+  }
+
+  /** What is left of a call whose recorded result contradicts the model. */
+  private static TimelineEvent doubted(
+      Recorded.VcpuCall call, Decision decision, Ioctl ioctl, int moment) {
+    if (call.command() instanceof VcpuCommand.SetMsrs set
+        && decision.outcome() instanceof Outcome.Returns predicted) {
+      int sure = (int) Math.max(0, Math.min(predicted.value(), call.ret()));
+      return new TimelineEvent.MsrsSet(moment, set.msrs(), sure, false);
+    }
+    return new TimelineEvent.CallDoubted(moment, ioctl);
+  }
+
+  /** The call did what the model says, or, where the model cannot tell, what was recorded. */
+  private static Vcpu carryOut(
+      Vcpu v, Decision decision, Recorded.VcpuCall call, Ioctl ioctl, int moment) {
+    if (decision.outcome() instanceof Outcome.Undecided
+        && call.command() instanceof VcpuCommand.SetMsrs set
+        && call.ret() >= 0) {
+      // How many entries KVM processed is recorded, so nothing is in doubt.
+      return VcpuModel.evolve(
+          v, new TimelineEvent.MsrsSet(moment, set.msrs(), call.ret(), true));
+    }
+    if (decision.outcome() instanceof Outcome.Undecided && call.ret() < 0) {
+      return VcpuModel.evolve(v, new TimelineEvent.CallDoubted(moment, ioctl));
+    }
+    Vcpu next = v;
+    for (TimelineEvent event : decision.events()) {
+      next = VcpuModel.evolve(next, event);
+    }
+    return next;
+  }
+
+  /** A payload that KVM wrote: compared where it was known, learned where it was not. */
+  private Vcpu read(
+      Vcpu v, @Nullable Reply reply, Recorded.VcpuCall call, Ioctl ioctl, int moment) {
+    if (call.ret() < 0 || call.reply().isEmpty()) {
+      return v;
+    }
+    FieldSet doubted = reply == null ? null : compare(reply, call, ioctl, moment, v);
+    Vcpu next = v;
+    TimelineEvent fact = ReadFacts.of(call, ioctl, moment);
+    if (fact != null) {
+      next = VcpuModel.evolve(v, fact);
+    }
+    if (reply != null && doubted != null && !doubted.isEmpty()) {
+      next =
+          VcpuModel.evolve(next, new TimelineEvent.ReadDoubted(moment, reply, doubted));
+    }
+    return next;
+  }
+
+  private FieldSet compare(
+      Reply reply, Recorded.VcpuCall call, Ioctl ioctl, int moment, Vcpu before) {
+    Bytes payload = call.reply();
+    int count = reply.count();
+    FieldSet doubted = FieldSet.none(count);
+    for (int f = 0; f < count; f++) {
+      boolean counted = reply.isValue(f);
+      if (counted) {
+        fieldsTotal++;
+      }
+      if (!reply.known(f)) {
+        continue;
+      }
+      long predicted = reply.predicted(f);
+      Long recorded = recorded(reply, f, payload);
+      boolean equal = recorded != null && recorded == predicted;
+      if (counted || !equal) {
+        fieldsCompared++;
+        fieldsAgree += equal ? 1 : 0;
+      }
+      if (!equal) {
+        doubted = doubted.with(f);
+        diverge(
+            new Divergence(
+                moment,
+                call.seq(),
+                call.vcpu(),
+                ioctl.uapiName(),
+                What.FIELD,
+                reply.name(f),
+                recorded == null ? "the payload ends before it" : hex(recorded),
+                hex(predicted),
+                Writers.describe(before, reply, f, index),
+                call.where()));
+      }
+    }
+    fieldsTotal += ReadFacts.fieldsBeyond(reply, call, ioctl);
+    return doubted;
+  }
+
+  private static @Nullable Long recorded(Reply reply, int field, Bytes payload) {
+    try {
+      return reply.recorded(field, payload);
+    } catch (IndexOutOfBoundsException _) {
+      return null;
+    }
+  }
+
+  static String hex(long value) {
+    return "0x" + Long.toHexString(value);
+  }
+
+  /** Counts and compares a return value. True unless it contradicts the prediction. */
+  private boolean compareReturn(
+      int moment,
+      long seq,
+      String lane,
+      Ioctl ioctl,
+      String where,
+      Outcome outcome,
+      int ret,
+      int errno) {
+    boolean agrees;
+    switch (outcome) {
+      case Outcome.Returns r -> agrees = ret == r.value();
+      case Outcome.Succeeds _ -> agrees = ret >= 0;
+      case Outcome.Refused r -> agrees = ret == -1 && errno == r.errno().number();
+      case Outcome.Exits _, Outcome.Runs _ -> agrees = true;
+      case Outcome.Undecided _ -> {
+        return true;
+      }
+    }
+    callsCompared++;
+    if (agrees) {
+      callsAgree++;
+    } else {
+      diverge(
+          new Divergence(
+              moment,
+              seq,
+              lane,
+              ioctl.uapiName(),
+              What.RETURN,
+              null,
+              returned(ret, errno),
+              Words.outcome(outcome),
+              Words.because(outcome),
+              where));
+    }
+    return agrees;
+  }
+
+  static String returned(int ret, int errno) {
+    if (ret >= 0) {
+      return Integer.toString(ret);
+    }
+    Errno known = Errno.of(errno);
+    return ret + " " + (known == null ? "errno " + errno : known.name());
+  }
+}

@@ -1,0 +1,281 @@
+package dev.faultline.timeline;
+
+import dev.faultline.kvm.Errno;
+import dev.faultline.kvm.Ioctl;
+import dev.faultline.kvm.KvmExit;
+import dev.faultline.kvm.KvmRun;
+import dev.faultline.timeline.Divergence.What;
+import dev.faultline.timeline.Verification.Tally;
+import dev.faultline.vcpu.Answer;
+import dev.faultline.vcpu.Decision;
+import dev.faultline.vcpu.FaultCause;
+import dev.faultline.vcpu.Outcome;
+import dev.faultline.vcpu.Recorded;
+import dev.faultline.vcpu.RunResult;
+import dev.faultline.vcpu.TimelineEvent;
+import dev.faultline.vcpu.Vcpu;
+import dev.faultline.vcpu.VcpuModel;
+import dev.faultline.vmx.GuestStateCheck;
+import org.jspecify.annotations.Nullable;
+
+/** The KVM_RUN calls of a re-execution: judged, confirmed by tracepoints, and carried out. */
+final class Runs {
+  private final Reexecution owner;
+  private long total;
+  private long judged;
+  private long agree;
+
+  Runs(Reexecution owner) {
+    this.owner = owner;
+  }
+
+  Tally tally() {
+    return new Tally(total, judged, agree);
+  }
+
+  void run(
+      int moment, Vcpu before, Recorded.VcpuCall call, Decision decision, Recorded.Run run) {
+    total++;
+    RunResult result = run.result();
+    boolean sound = consistent(moment, call, run);
+    TimelineEvent.TripleFaultSynthesized fault = null;
+    switch (decision.outcome()) {
+      case Outcome.Refused r -> judge(moment, call, decision, refusedAsSaid(r, result), sound);
+      case Outcome.Exits e -> judge(moment, call, decision, exitsAsSaid(e, result), sound);
+      case Outcome.Runs r -> {
+        if (r.fault() == null) {
+          missed(moment, call, run, decision);
+        } else {
+          fault = faulted(moment, before, call, run, r.fault(), decision);
+        }
+      }
+      case Outcome.Returns _, Outcome.Succeeds _, Outcome.Undecided _ -> {}
+    }
+    carryOut(before, call, decision, run, fault);
+  }
+
+  private void carryOut(
+      Vcpu before,
+      Recorded.VcpuCall call,
+      Decision decision,
+      Recorded.Run run,
+      TimelineEvent.@Nullable TripleFaultSynthesized fault) {
+    Vcpu v = before;
+    for (TimelineEvent event : decision.events()) {
+      v = VcpuModel.evolve(v, event);
+    }
+    if (fault != null) {
+      int moment = owner.index().add(call.seq(), "TRIPLE_FAULT");
+      v = inside(v, call, new TimelineEvent.TripleFaultSynthesized(moment, fault.cause(), fault.failed()));
+    }
+    for (Recorded.Inner inner : run.inner()) {
+      int moment = owner.index().add(call.seq(), Ioctl.RUN.uapiName());
+      v = inside(v, call, inner.at(moment));
+    }
+    int moment = owner.index().add(call.seq(), Ioctl.RUN.uapiName());
+    v = inside(v, call, new TimelineEvent.RunReturned(moment, run.result()));
+    owner.machine().put(settleDeath(v, moment, call, decision, run));
+  }
+
+  private Vcpu inside(Vcpu v, Recorded.VcpuCall call, TimelineEvent event) {
+    Vcpu next = VcpuModel.evolve(v, event);
+    owner.listener().event(event.moment(), call, event);
+    return next;
+  }
+
+  /** An EIO that the model did not foresee kills the VM only if the trace agrees. */
+  private Vcpu settleDeath(
+      Vcpu v, int moment, Recorded.VcpuCall call, Decision decision, Recorded.Run run) {
+    boolean eio = run.result().ret() < 0 && run.result().errno() == Errno.EIO.number();
+    if (!eio || decision.outcome() instanceof Outcome.Refused r && r.errno() == Errno.EIO) {
+      return v;
+    }
+    Integer traced = run.tracedExit();
+    if (traced != null) {
+      return traced == -Errno.EIO.number() ? v : v.withVm(v.vm().withDead(Answer.NO));
+    }
+    owner.suspectDeath(moment, call);
+    return v.withVm(v.vm().withDead(Answer.CANNOT_TELL));
+  }
+
+  private static boolean refusedAsSaid(Outcome.Refused r, RunResult result) {
+    return result.ret() == -1 && result.errno() == r.errno().number();
+  }
+
+  private static boolean exitsAsSaid(Outcome.Exits e, RunResult result) {
+    KvmRun run = result.run();
+    return result.ret() == 0
+        && run.exit() == e.exit()
+        && (e.suberror() < 0 || run.internalSuberror() == e.suberror());
+  }
+
+  private void judge(
+      int moment, Recorded.VcpuCall call, Decision decision, boolean asSaid, boolean sound) {
+    if (!sound) {
+      return;
+    }
+    judged++;
+    if (asSaid) {
+      agree++;
+      return;
+    }
+    diverge(moment, call, ended(call), decision);
+  }
+
+  private void diverge(int moment, Recorded.VcpuCall call, String recorded, Decision decision) {
+    owner.diverge(
+        new Divergence(
+            moment,
+            call.seq(),
+            call.vcpu(),
+            Ioctl.RUN.uapiName(),
+            What.RUN,
+            null,
+            recorded,
+            Words.outcome(decision.outcome()),
+            Words.because(decision.outcome()),
+            call.where()));
+  }
+
+  static String ended(Recorded.VcpuCall call) {
+    Recorded.Run run = call.run();
+    String returned = Reexecution.returned(call.ret(), call.errno());
+    if (run == null || call.ret() != 0) {
+      return returned;
+    }
+    KvmExit exit = run.result().run().exit();
+    return exit == null ? "exit reason " + run.result().run().exitReason() : exit.name();
+  }
+
+  /** A synthesized exit that the model rules out. */
+  private void missed(
+      int moment, Recorded.VcpuCall call, Recorded.Run run, Decision decision) {
+    if (!run.firstExitInjected()) {
+      return;
+    }
+    judged++;
+    diverge(moment, call, "L2 exits to L1 with TRIPLE_FAULT, made by KVM", decision);
+  }
+
+  /** The fault that the state demands, or null when this KVM_RUN did not get as far. */
+  private TimelineEvent.@Nullable TripleFaultSynthesized faulted(
+      int moment,
+      Vcpu before,
+      Recorded.VcpuCall call,
+      Recorded.Run run,
+      TimelineEvent.TripleFaultSynthesized fault,
+      Decision decision) {
+    RunResult result = run.result();
+    boolean interrupted =
+        result.ret() < 0 && result.errno() == Errno.EINTR.number() && !run.firstExitInjected();
+    if (interrupted && !result.ranGuest().isYes()) {
+      return null;
+    }
+    Answer confirmed =
+        run.firstExitInjected()
+            ? Answer.YES
+            : result.traced() ? Answer.NO : Answer.CANNOT_TELL;
+    judged++;
+    if (confirmed.isNo()) {
+      owner.add(synthesized(moment + 1, before, call, fault, confirmed));
+      diverge(moment, call, "no exit of L2 before guest code ran; " + ended(call), decision);
+      return null;
+    }
+    agree++;
+    owner.add(synthesized(moment + 1, before, call, fault, confirmed));
+    return fault;
+  }
+
+  private Synthesized synthesized(
+      int moment,
+      Vcpu before,
+      Recorded.VcpuCall call,
+      TimelineEvent.TripleFaultSynthesized fault,
+      Answer confirmed) {
+    GuestStateCheck failed = fault.failed();
+    String field = failed == null ? null : Blame.field(failed);
+    int writer =
+        field == null
+            ? fault.cause() == FaultCause.REQUESTED ? Blame.tripleFaultWriter(before) : -1
+            : Blame.writer(before, field);
+    return new Synthesized(
+        moment,
+        call.seq(),
+        call.vcpu(),
+        fault.cause(),
+        failed,
+        field,
+        writer,
+        writer < 0 ? -1 : owner.index().seq(writer),
+        writer < 0 ? "" : owner.index().name(writer),
+        confirmed);
+  }
+
+  /** A later call contradicts how this KVM_RUN is said to have ended. */
+  void contradicted(int moment, Recorded.VcpuCall call, String predicted, String because) {
+    judged++;
+    owner.diverge(
+        new Divergence(
+            moment,
+            call.seq(),
+            call.vcpu(),
+            Ioctl.RUN.uapiName(),
+            What.RUN,
+            null,
+            ended(call),
+            predicted,
+            because,
+            call.where()));
+  }
+
+  /** Whether return value, exit reason and tracepoint agree with each other. */
+  private boolean consistent(int moment, Recorded.VcpuCall call, Recorded.Run run) {
+    Integer traced = run.tracedExit();
+    RunResult result = run.result();
+    if (traced != null) {
+      boolean same =
+          traced < 0
+              ? result.ret() < 0 && result.errno() == -traced
+              : result.ret() == 0 && result.run().exitReason() == traced;
+      if (!same) {
+        contradicted(
+            moment, call, tracedWords(traced), "the tracepoint kvm_userspace_exit says so");
+      }
+      return same;
+    }
+    String predicted = impossible(result);
+    if (predicted != null) {
+      contradicted(moment, call, predicted, "kvm_arch_vcpu_ioctl_run() ends no other way");
+    }
+    return predicted == null;
+  }
+
+  private static String tracedWords(int traced) {
+    if (traced < 0) {
+      return Reexecution.returned(-1, -traced);
+    }
+    KvmExit exit = KvmExit.of(traced);
+    return exit == null ? "exit reason " + traced : exit.name();
+  }
+
+  /** What a self-contradictory result should have been, or null when it is possible. */
+  private static @Nullable String impossible(RunResult result) {
+    KvmRun run = result.run();
+    boolean interrupted = run.exit() == KvmExit.KVM_EXIT_INTR;
+    if (result.ret() > 0) {
+      return "0 or -1";
+    }
+    if (result.ret() == 0 && interrupted) {
+      return "-1 EINTR";
+    }
+    boolean eintr = result.ret() < 0 && result.errno() == Errno.EINTR.number();
+    return eintr && !interrupted && run.immediateExit() == 0
+        ? ended(run)
+        : null;
+  }
+
+  private static String ended(KvmRun run) {
+    KvmExit exit = run.exit();
+    return exit == null ? "exit reason " + run.exitReason() : exit.name();
+  }
+}

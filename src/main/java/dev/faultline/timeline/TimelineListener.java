@@ -1,0 +1,25 @@
+package dev.faultline.timeline;
+
+import dev.faultline.vcpu.Outcome;
+import dev.faultline.vcpu.Recorded;
+import dev.faultline.vcpu.TimelineEvent;
+import org.jspecify.annotations.Nullable;
+
+/** Is told of each moment of a timeline as it is replayed. */
+public interface TimelineListener {
+  /** Listens to nothing. */
+  TimelineListener NONE = new TimelineListener() {};
+
+  /**
+   * A recorded fact took its place at this moment.
+   *
+   * @param predicted what the model says the call answers, where it is a call that is modelled
+   */
+  default void fact(int moment, Recorded fact, @Nullable Outcome predicted) {}
+
+  /** Something happened inside the KVM_RUN of {@code run}, or was synthesized there. */
+  default void event(int moment, Recorded.VcpuCall run, TimelineEvent event) {}
+
+  /** A difference was found. */
+  default void divergence(Divergence divergence) {}
+}

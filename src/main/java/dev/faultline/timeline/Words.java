@@ -1,0 +1,46 @@
+package dev.faultline.timeline;
+
+import dev.faultline.Check;
+import dev.faultline.vcpu.FaultCause;
+import dev.faultline.vcpu.Outcome;
+
+/** Outcomes in the words of results. */
+public final class Words {
+  private Words() {}
+
+  /** The outcome, e.g. {@code -1 EINVAL} or {@code KVM_EXIT_INTERNAL_ERROR, suberror 1}. */
+  public static String outcome(Outcome outcome) {
+    return switch (outcome) {
+      case Outcome.Returns r -> Long.toString(r.value());
+      case Outcome.Succeeds _ -> "a descriptor";
+      case Outcome.Refused r -> "-1 " + r.errno().name();
+      case Outcome.Exits e ->
+          e.exit().name() + (e.suberror() < 0 ? "" : ", suberror " + e.suberror());
+      case Outcome.Runs r ->
+          r.fault() == null ? "runs the guest" : "L2 exits to L1 with TRIPLE_FAULT";
+      case Outcome.Undecided u -> "cannot tell: " + u.missing();
+    };
+  }
+
+  /** The rule behind the outcome. */
+  public static String because(Outcome outcome) {
+    return switch (outcome) {
+      case Outcome.Returns _, Outcome.Succeeds _ -> "no check of KVM fails";
+      case Outcome.Refused r -> check(r.check());
+      case Outcome.Exits e -> check(e.check());
+      case Outcome.Runs r ->
+          r.fault() == null
+              ? "no rule ends it before the guest runs"
+              : r.fault().cause() == FaultCause.REQUESTED
+                  ? "a triple fault was requested"
+                  : r.fault().failed() == null
+                      ? "L2's state needs emulation"
+                      : check(r.fault().failed());
+      case Outcome.Undecided u -> u.missing() + " is not known";
+    };
+  }
+
+  private static String check(Check check) {
+    return check.id() + ": " + check.rule() + " [" + check.kernelFunction() + "]";
+  }
+}

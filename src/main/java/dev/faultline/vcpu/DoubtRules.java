@@ -1,0 +1,190 @@
+package dev.faultline.vcpu;
+
+import dev.faultline.FieldSet;
+import dev.faultline.kvm.KvmRegs;
+import dev.faultline.kvm.KvmSregs;
+import dev.faultline.kvm.KvmVcpuEvents;
+import dev.faultline.x86.Msr;
+
+/**
+ * What remains known after a recorded result contradicts the model, or when the model cannot tell
+ * what a call did: the recording is the fact, so whatever the call may have written is unknown.
+ */
+final class DoubtRules {
+  private DoubtRules() {}
+
+  static Vcpu evolve(Vcpu v, TimelineEvent.CallDoubted e) {
+    int m = e.moment();
+    Vcpu.Registers r = v.registers();
+    return switch (e.ioctl()) {
+      case SET_REGS ->
+          Validity.recompute(
+              v.withRegisters(r.withRegs(r.regs().forgetAll(m)))
+                  .withEvents(v.events().forgetAll(m)));
+      case SET_SREGS, SET_SREGS2 -> sregs(v, m);
+      case SET_VCPU_EVENTS -> everything(v, m, false);
+      case SET_NESTED_STATE -> everything(v, m, true);
+      case SET_MP_STATE, GET_MP_STATE -> v.withPlatform(v.platform().withMpState(v.platform().mpState().forgetAll(m)));
+      case SET_DEBUGREGS -> v.withRegisters(r.withDebugregs(r.debugregs().forgetAll(m)));
+      case SET_XCRS -> v.withRegisters(r.withXcrs(r.xcrs().forgetAll(m)));
+      case SET_XSAVE, SET_FPU -> v.withRegisters(r.withXsave(r.xsave().forgetAll(m)));
+      case SET_LAPIC ->
+          v.withPlatform(v.platform().withLapic(v.platform().lapic().forgetAll(m)))
+              .withRegisters(
+                  r.withSregs(
+                      r.sregs()
+                          .forget(FieldSet.of(KvmSregs.LAYOUT.count(), SregsFields.CR8), m)));
+      case SET_MSRS ->
+          v.withPlatform(
+              v.platform().withMsrs(MsrRules.afterGuestRan(v.platform().msrs(), m)));
+      case SET_CPUID2 -> v.withPlatform(v.platform().withCpuid(null, Answer.CANNOT_TELL));
+      case SET_TSC_KHZ -> v.withPlatform(v.platform().withTscKhz(0));
+      case SMI -> v.withProgress(v.progress().withSmiRequested(Answer.CANNOT_TELL));
+      case NMI, INTERRUPT -> v.withEvents(v.events().forgetAll(m));
+      default -> v;
+    };
+  }
+
+  private static Vcpu sregs(Vcpu v, int m) {
+    Vcpu.Registers r = v.registers();
+    Vcpu next = v.withRegisters(r.withSregs(r.sregs().forgetAll(m)));
+    next =
+        next.withPlatform(
+            next.platform()
+                .withLapic(next.platform().lapic().forgetAll(m))
+                .withMpState(next.platform().mpState().forgetAll(m)));
+    FieldSet interrupt =
+        FieldSet.of(
+            KvmVcpuEvents.LAYOUT.count(),
+            EventsFields.INTERRUPT_INJECTED,
+            EventsFields.INTERRUPT_NR,
+            EventsFields.INTERRUPT_SOFT);
+    return Validity.recompute(next.withEvents(next.events().forget(interrupt, m)));
+  }
+
+  /** A call that may have left L2: registers, queues and nested state are all in doubt. */
+  private static Vcpu everything(Vcpu v, int m, boolean nestedOnly) {
+    Vcpu next = NestedRegisters.forget(v, m);
+    Nested nested = next.nested();
+    next =
+        next.withNested(
+            new Nested(
+                Nested.Mode.UNKNOWN,
+                nested.header().forgetAll(m),
+                nested.vmcs12().forgetAll(m),
+                nested.shadowVmcs12().forgetAll(m)));
+    next =
+        next.withPlatform(
+            next.platform().withMpState(next.platform().mpState().forgetAll(m)));
+    if (nestedOnly) {
+      // SMM is not changed by KVM_SET_NESTED_STATE.
+      Answer smm = v.inSmm();
+      next =
+          next.withEvents(
+              next.events()
+                  .edit(m)
+                  .set(EventsFields.SMM, smm.isYes() ? 1 : 0, smm.isKnown())
+                  .done());
+    } else {
+      Vcpu.Registers r = next.registers();
+      next =
+          next.withRegisters(
+              r.withRegs(r.regs().forget(FieldSet.all(KvmRegs.LAYOUT.count()), m)));
+    }
+    return Validity.recompute(next);
+  }
+
+  /** A read contradicts what was known: those fields are not known, whoever is right. */
+  static Vcpu evolve(Vcpu v, TimelineEvent.ReadDoubted e) {
+    return switch (e.doubted()) {
+      case Reply.Struct s -> struct(v, s, e.fields(), e.moment());
+      case Reply.Parts p -> parts(v, p, e.fields(), e.moment());
+      case Reply.Msrs m -> msrs(v, m, e.fields());
+      case Reply.Cpuid _ ->
+          v.withPlatform(v.platform().withCpuid(null, Answer.CANNOT_TELL));
+    };
+  }
+
+  private static Vcpu msrs(Vcpu v, Reply.Msrs reply, FieldSet fields) {
+    MsrState.Edit edit = v.platform().msrs().edit();
+    FieldSet aliased = FieldSet.none(KvmSregs.LAYOUT.count());
+    for (int f = fields.next(0); f >= 0; f = fields.next(f + 1)) {
+      int msr = reply.indexes().get(f);
+      edit.doubt(msr);
+      aliased =
+          switch (msr) {
+            case Msr.IA32_EFER -> aliased.with(SregsFields.EFER);
+            case Msr.IA32_FS_BASE -> aliased.with(SregsFields.FS_BASE);
+            case Msr.IA32_GS_BASE -> aliased.with(SregsFields.GS_BASE);
+            case Msr.IA32_APIC_BASE -> aliased.with(SregsFields.APIC_BASE);
+            default -> aliased;
+          };
+    }
+    Vcpu next = v.withPlatform(v.platform().withMsrs(edit.done()));
+    return aliased.isEmpty() ? next : doubtSregs(next, aliased);
+  }
+
+  /** Nested state: a wrong header puts the mode in doubt, a wrong vmcs12 only its fields. */
+  private static Vcpu parts(Vcpu v, Reply.Parts reply, FieldSet fields, int m) {
+    Reply.Struct header = reply.parts().get(0);
+    int first = fields.next(0);
+    if (first >= 0 && first < header.count()) {
+      return everything(v, m, true);
+    }
+    Vcpu next = v;
+    int base = header.count();
+    for (Reply.Struct part : reply.parts().subList(1, reply.parts().size())) {
+      FieldSet local = FieldSet.none(part.count());
+      for (int f = fields.next(base); f >= 0 && f < base + part.count(); f = fields.next(f + 1)) {
+        local = local.with(f - base);
+      }
+      Nested nested = next.nested();
+      next =
+          next.withNested(
+              base == header.count()
+                  ? nested.withVmcs12(nested.vmcs12().doubt(local))
+                  : nested.withShadowVmcs12(nested.shadowVmcs12().doubt(local)));
+      base += part.count();
+    }
+    return next;
+  }
+
+  private static Vcpu struct(Vcpu v, Reply.Struct s, FieldSet fields, int m) {
+    Vcpu.Registers r = v.registers();
+    String name = s.layout().name();
+    return switch (name) {
+      case "kvm_regs" ->
+          Validity.recompute(v.withRegisters(r.withRegs(r.regs().doubt(fields))));
+      case "kvm_sregs" -> doubtSregs(v, fields);
+      case "kvm_sregs2" -> doubtSregs(v, FieldSet.all(KvmSregs.LAYOUT.count()));
+      case "kvm_vcpu_events" -> v.withEvents(v.events().doubt(fields));
+      case "kvm_debugregs" -> v.withRegisters(r.withDebugregs(r.debugregs().doubt(fields)));
+      case "kvm_xcrs" -> v.withRegisters(r.withXcrs(r.xcrs().doubt(fields)));
+      case "kvm_xsave" -> v.withRegisters(r.withXsave(r.xsave().doubt(fields)));
+      case "kvm_lapic_state" ->
+          v.withPlatform(v.platform().withLapic(v.platform().lapic().doubt(fields)));
+      case "kvm_mp_state" ->
+          v.withPlatform(v.platform().withMpState(v.platform().mpState().doubt(fields)));
+      default -> everything(v, m, true);
+    };
+  }
+
+  private static Vcpu doubtSregs(Vcpu v, FieldSet fields) {
+    Vcpu.Registers r = v.registers();
+    Vcpu next = v.withRegisters(r.withSregs(r.sregs().doubt(fields)));
+    boolean bitmap = false;
+    for (int field : SregsFields.INTERRUPT_BITMAP) {
+      bitmap |= fields.has(field);
+    }
+    if (bitmap) {
+      FieldSet interrupt =
+          FieldSet.of(
+              KvmVcpuEvents.LAYOUT.count(),
+              EventsFields.INTERRUPT_INJECTED,
+              EventsFields.INTERRUPT_NR,
+              EventsFields.INTERRUPT_SOFT);
+      next = next.withEvents(next.events().doubt(interrupt));
+    }
+    return Validity.recompute(next);
+  }
+}

@@ -1,0 +1,138 @@
+package dev.faultline.vcpu;
+
+import dev.faultline.Bytes;
+import dev.faultline.FieldSet;
+import dev.faultline.StructLayout;
+import dev.faultline.kvm.Errno;
+import dev.faultline.kvm.Ioctl;
+import dev.faultline.kvm.KvmLapicState;
+import dev.faultline.x86.ApicBase;
+
+/**
+ * KVM_GET_LAPIC and KVM_SET_LAPIC.
+ *
+ * <p><em>Source:</em> {@code arch/x86/kvm/lapic.c, kvm_apic_set_state(), kvm_apic_get_state(),
+ * kvm_lapic_reset()}, v6.1.
+ */
+final class LapicRules {
+  private static final StructLayout LAYOUT = KvmLapicState.LAYOUT;
+  private static final int ID = LAYOUT.indexOf("id");
+  private static final int VERSION = LAYOUT.indexOf("version");
+  private static final int TPR = LAYOUT.indexOf("tpr");
+  private static final int PPR = LAYOUT.indexOf("ppr");
+  private static final int LDR = LAYOUT.indexOf("ldr");
+  private static final int ICR2 = LAYOUT.indexOf("icr2");
+  private static final int TMICT = LAYOUT.indexOf("tmict");
+  private static final int TMCCT = LAYOUT.indexOf("tmcct");
+  private static final int LVT_TIMER = LAYOUT.indexOf("lvt_timer");
+  private static final FieldSet COMPUTED = FieldSet.of(LAYOUT.count(), VERSION, PPR, TMCCT);
+  private static final FieldSet X2APIC = FieldSet.of(LAYOUT.count(), ID, LDR, ICR2);
+  private static final int TPR_SHIFT = 4;
+  private static final int ID_SHIFT = 24;
+
+  private LapicRules() {}
+
+  static Decision set(Vcpu v, VcpuCommand.SetLapic c) {
+    TimelineEvent.LapicSet done = new TimelineEvent.LapicSet(c.moment(), c.lapic());
+    Answer inKernel = v.vm().irqchip().lapicInKernel();
+    if (inKernel.isNo()) {
+      return DeviceRules.refused(
+          c.moment(), Ioctl.SET_LAPIC, Errno.EINVAL, CallCheck.LAPIC_NOT_IN_KERNEL);
+    }
+    Answer wrongId =
+        x2apic(v)
+            .and(v.vm().settings().x2apicApi())
+            .and(Answer.of(c.lapic().id() != v.id()));
+    if (wrongId.isYes()) {
+      return DeviceRules.refused(
+          c.moment(), Ioctl.SET_LAPIC, Errno.EINVAL, CallCheck.LAPIC_X2APIC_ID);
+    }
+    if (!inKernel.isKnown() || !wrongId.isKnown()) {
+      return Decision.undecided(done, "the local APIC's mode");
+    }
+    return Decision.done(done);
+  }
+
+  private static Answer x2apic(Vcpu v) {
+    return v.registers().sregs().hasAny(SregsFields.APIC_BASE, ApicBase.EXTD);
+  }
+
+  static Vcpu evolve(Vcpu v, TimelineEvent.LapicSet e) {
+    Tracked before = v.platform().lapic();
+    Tracked stored = before.replace(e.lapic().raw(), e.moment()).doubt(COMPUTED);
+    if (!x2apic(v).isNo()) {
+      stored = stored.doubt(X2APIC);
+    }
+    if (before.knows(VERSION)) {
+      stored = stored.edit(e.moment()).set(VERSION, before.value(VERSION)).done();
+    }
+    if (e.lapic().tmict() == 0) {
+      stored = stored.edit(e.moment()).set(TMCCT, 0).done();
+    }
+    Tracked sregs = v.registers().sregs();
+    long cr8 = (e.lapic().tpr() & 0xff) >> TPR_SHIFT;
+    if (!sregs.knows(SregsFields.CR8) || sregs.value(SregsFields.CR8) != cr8) {
+      sregs = sregs.edit(e.moment()).set(SregsFields.CR8, cr8).done();
+    }
+    return v.withPlatform(v.platform().withLapic(stored))
+        .withRegisters(v.registers().withSregs(sregs));
+  }
+
+  /** CR8 is the upper half of the task priority register. */
+  static Vcpu taskPriority(Vcpu v, long cr8, int moment) {
+    Tracked lapic = v.platform().lapic();
+    long tpr = (cr8 & 0xf) << TPR_SHIFT;
+    if (lapic.knows(TPR) && lapic.value(TPR) == tpr) {
+      return v;
+    }
+    if (lapic.seen().isEmpty()) {
+      return v;
+    }
+    return v.withPlatform(
+        v.platform().withLapic(lapic.edit(moment).set(TPR, tpr).forget(PPR).done()));
+  }
+
+  static Decision get(Vcpu v, VcpuCommand.GetLapic c) {
+    if (v.vm().irqchip().lapicInKernel().isNo()) {
+      return DeviceRules.refused(
+          c.moment(), Ioctl.GET_LAPIC, Errno.EINVAL, CallCheck.LAPIC_NOT_IN_KERNEL);
+    }
+    Tracked lapic = v.platform().lapic();
+    FieldSet known = lapic.known();
+    if (!lapic.is(TMICT, 0).isYes()) {
+      known = known.without(TMCCT);
+    }
+    return Decision.reads(new Reply.Struct("", 0, LAYOUT, lapic.bytes(), known));
+  }
+
+  static Vcpu evolve(Vcpu v, TimelineEvent.LapicRead e) {
+    Bytes raw = e.lapic().raw();
+    return v.withPlatform(
+        v.platform().withLapic(DeviceRules.learnAll(v.platform().lapic(), raw)));
+  }
+
+  /** The timer mode bits of the LVT timer entry, or -1 when they are not known. */
+  static long timerEntry(Vcpu v) {
+    Tracked lapic = v.platform().lapic();
+    return lapic.knows(LVT_TIMER) ? lapic.value(LVT_TIMER) : -1;
+  }
+
+  /** The local APIC of a new vCPU. */
+  static Tracked atReset(int id, Answer bootCpu, int moment) {
+    Tracked.Edit edit = Tracked.known(LAYOUT, Bytes.zero(LAYOUT.size()), moment).edit(moment);
+    long masked = 1 << 16;
+    long extInt = 7 << 8;
+    edit.set(ID, (long) id << ID_SHIFT & 0xffff_ffffL);
+    edit.forget(VERSION).forget(PPR);
+    edit.set(LAYOUT.indexOf("dfr"), 0xffff_ffffL);
+    edit.set(LAYOUT.indexOf("spiv"), 0xff);
+    edit.set(LVT_TIMER, masked);
+    edit.set(LAYOUT.indexOf("lvt_thermal"), masked);
+    edit.set(LAYOUT.indexOf("lvt_pc"), masked);
+    edit.set(LAYOUT.indexOf("lvt1"), masked);
+    edit.set(LAYOUT.indexOf("lvt_error"), masked);
+    edit.set(LAYOUT.indexOf("lvt0"), bootCpu.isYes() ? extInt : masked, bootCpu.isKnown());
+    edit.forget(LAYOUT.indexOf("lvt_cmci"));
+    return edit.done();
+  }
+}

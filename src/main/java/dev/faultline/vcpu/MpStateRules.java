@@ -1,0 +1,127 @@
+package dev.faultline.vcpu;
+
+import dev.faultline.FieldSet;
+import dev.faultline.kvm.Errno;
+import dev.faultline.kvm.Ioctl;
+import dev.faultline.kvm.KvmMpState;
+import dev.faultline.kvm.MpState;
+
+/**
+ * KVM_GET_MP_STATE and KVM_SET_MP_STATE.
+ *
+ * <p><em>Source:</em> {@code arch/x86/kvm/x86.c, kvm_arch_vcpu_ioctl_set_mpstate(),
+ * kvm_arch_vcpu_ioctl_get_mpstate()}, v6.1.
+ */
+final class MpStateRules {
+  private static final int STATE = 0;
+
+  private MpStateRules() {}
+
+  static Answer is(Vcpu v, MpState state) {
+    return v.platform().mpState().is(STATE, state.number());
+  }
+
+  static Decision set(Vcpu v, VcpuCommand.SetMpState c) {
+    int number = c.state().mpState();
+    MpState state = MpState.of(number);
+    boolean known =
+        state != null
+            && switch (state) {
+              case RUNNABLE,
+                      UNINITIALIZED,
+                      INIT_RECEIVED,
+                      HALTED,
+                      SIPI_RECEIVED,
+                      AP_RESET_HOLD ->
+                  true;
+              default -> false;
+            };
+    if (!known) {
+      return refused(c, CallCheck.MP_STATE_UNKNOWN);
+    }
+    TimelineEvent.MpStateSet done = new TimelineEvent.MpStateSet(c.moment(), c.state());
+    Answer lapic = v.vm().irqchip().lapicInKernel();
+    if (state != MpState.RUNNABLE && lapic.isNo()) {
+      return refused(c, CallCheck.MP_STATE_NEEDS_LAPIC);
+    }
+    if (state == MpState.INIT_RECEIVED || state == MpState.SIPI_RECEIVED) {
+      Answer blocked = initBlocked(v).or(v.events().is(EventsFields.SMI_PENDING, 0).not());
+      if (blocked.isYes()) {
+        return refused(c, CallCheck.MP_STATE_BLOCKED);
+      }
+      if (!blocked.isKnown()) {
+        return Decision.undecided(done, "whether INIT is blocked");
+      }
+    }
+    if (state != MpState.RUNNABLE && !lapic.isKnown()) {
+      return Decision.undecided(done, "whether the local APIC is in the kernel");
+    }
+    return Decision.done(done);
+  }
+
+  private static Answer initBlocked(Vcpu v) {
+    Nested.Mode mode = v.nested().mode();
+    Answer root = mode.vmxon().and(mode.guestMode().not());
+    if (v.kernel().isSvm()) {
+      return v.inSmm().isYes() ? Answer.YES : Answer.CANNOT_TELL;
+    }
+    return v.inSmm().or(root);
+  }
+
+  private static Decision refused(VcpuCommand.SetMpState c, CallCheck check) {
+    return Decision.of(
+        new Outcome.Refused(Errno.EINVAL, check),
+        new TimelineEvent.CallRefused(c.moment(), Ioctl.SET_MP_STATE, Errno.EINVAL, check));
+  }
+
+  static Vcpu evolve(Vcpu v, TimelineEvent.MpStateSet e) {
+    boolean sipi = e.state().mpState() == MpState.SIPI_RECEIVED.number();
+    Tracked stored =
+        v.platform()
+            .mpState()
+            .edit(e.moment())
+            .set(STATE, sipi ? MpState.INIT_RECEIVED.number() : e.state().mpState())
+            .done();
+    Vcpu next = v.withPlatform(v.platform().withMpState(stored));
+    return sipi ? next.withProgress(next.progress().withInitOrSipiPossible(Answer.YES)) : next;
+  }
+
+  /** The vCPU becomes runnable, if {@code certain}. */
+  static Vcpu runnable(Vcpu v, Answer certain, int moment) {
+    Tracked state = v.platform().mpState();
+    Tracked next =
+        certain.isYes()
+            ? state.edit(moment).set(STATE, MpState.RUNNABLE.number()).done()
+            : state.forgetAll(moment);
+    return v.withPlatform(v.platform().withMpState(next));
+  }
+
+  /**
+   * Reading accepts a latched INIT or SIPI first, so the answer is certain only when there can be
+   * none.
+   */
+  static Decision get(Vcpu v) {
+    Tracked state = v.platform().mpState();
+    boolean certain = latched(v).isNo() && !is(v, MpState.HALTED).isYes();
+    return Decision.reads(
+        new Reply.Struct(
+            "",
+            0,
+            KvmMpState.LAYOUT,
+            state.bytes(),
+            certain ? state.known() : FieldSet.none(KvmMpState.LAYOUT.count())));
+  }
+
+  /** Whether an INIT or SIPI may be waiting to be accepted. */
+  private static Answer latched(Vcpu v) {
+    return v.progress()
+        .initOrSipiPossible()
+        .or(v.events().is(EventsFields.LATCHED_INIT, 0).not());
+  }
+
+  static Vcpu evolve(Vcpu v, TimelineEvent.MpStateRead e) {
+    Tracked state = v.platform().mpState();
+    Tracked learned = state.learn(e.state().raw(), FieldSet.all(KvmMpState.LAYOUT.count()));
+    return v.withPlatform(v.platform().withMpState(learned));
+  }
+}

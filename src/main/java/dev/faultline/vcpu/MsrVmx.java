@@ -1,0 +1,310 @@
+package dev.faultline.vcpu;
+
+import dev.faultline.kvm.KvmCpuid2;
+import dev.faultline.kvm.KvmMsrs;
+import dev.faultline.x86.Cr0;
+import dev.faultline.x86.Cr4;
+import dev.faultline.x86.Msr;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The VMX capability MSRs: which values userspace may restore, and what CPUID makes of them.
+ *
+ * <p>A restored value is measured against what KVM itself offers on the host. {@link
+ * Host#featureMsrs} holds that as known values when the recording has them. Values that a vCPU was
+ * seen with are there, too, but as not known: they only say that KVM offers at least that.
+ *
+ * <p><em>Source:</em> {@code arch/x86/kvm/vmx/nested.c, vmx_set_vmx_msr(), vmx_get_vmx_msr()}; {@code
+ * arch/x86/kvm/vmx/vmx.c, vmx_secondary_exec_control()}, v6.1.
+ */
+final class MsrVmx {
+  private static final long LOW = 0xffff_ffffL;
+  private static final long HIGH = ~LOW;
+  private static final long REVISION = 0x7fff_ffffL;
+  private static final long BASIC_32BIT = 1L << 48;
+  private static final long BASIC_SIZE = 0x1fffL << 32;
+  private static final long BASIC_FEATURES =
+      1L << 49 | 1L << 54 | 1L << 55 | 1L << 31 | 7L << 45 | 0xffL << 56;
+  private static final long MISC_FEATURES =
+      1L << 5 | 7L << 6 | 1L << 14 | 1L << 15 | 7L << 28 | 0x1fL << 9 | 1L << 31;
+  private static final long MISC_TIMER_RATE = 0x1f;
+  private static final long MISC_CR3 = 0x1ffL << 16;
+  private static final long MISC_MSRS = 7L << 25;
+
+  /** What the capability MSRs claim in addition when the "true" ones are not used. */
+  private static final long DEFAULT1_PIN = 0x16;
+
+  private static final long DEFAULT1_PRIMARY = 0x0401_e172;
+  private static final long DEFAULT1_EXIT = 0x3_6dff;
+  private static final long DEFAULT1_ENTRY = 0x11ff;
+
+  private static final long CR0_FIXED0 = Cr0.PG | Cr0.NE | Cr0.PE;
+  private static final long CR0_FIXED1 = 0xffff_ffffL;
+
+  /** "Activate VMX-preemption timer" in the high half of IA32_VMX_TRUE_PINBASED_CTLS. */
+  static final long PREEMPTION_TIMER = 1L << 32 + 6;
+
+  private static final int SECONDARY_RDTSCP = 3;
+  private static final int SECONDARY_RDRAND_EXITING = 11;
+  private static final int SECONDARY_INVPCID = 12;
+  private static final int SECONDARY_RDSEED_EXITING = 16;
+  private static final int SECONDARY_XSAVES = 20;
+  private static final int SECONDARY_WAITPKG = 26;
+
+  private MsrVmx() {}
+
+  /**
+   * Whether KVM takes the value, VMX operation and CPUID aside.
+   *
+   * @param timer whether the vCPU's pin-based controls offer the VMX-preemption timer
+   */
+  static MsrFate restore(Vcpu v, int index, long data, Answer timer) {
+    switch (index) {
+      case Msr.IA32_VMX_PINBASED_CTLS,
+          Msr.IA32_VMX_PROCBASED_CTLS,
+          Msr.IA32_VMX_EXIT_CTLS,
+          Msr.IA32_VMX_ENTRY_CTLS,
+          Msr.IA32_VMX_CR0_FIXED1,
+          Msr.IA32_VMX_CR4_FIXED1 -> {
+        return MsrFate.refused(MsrCheck.MSR_VMX_DERIVED);
+      }
+      case Msr.IA32_VMX_VMCS_ENUM -> {
+        return MsrFate.ACCEPTED;
+      }
+      case Msr.IA32_VMX_CR0_FIXED0 -> {
+        return MsrFate.unless((data & CR0_FIXED0) != CR0_FIXED0, MsrCheck.MSR_VMX_FIXED0);
+      }
+      case Msr.IA32_VMX_CR4_FIXED0 -> {
+        return MsrFate.unless((data & Cr4.VMXE) == 0, MsrCheck.MSR_VMX_FIXED0);
+      }
+      default -> {
+        return measured(v, index, data, timer);
+      }
+    }
+  }
+
+  private static MsrFate measured(Vcpu v, int index, long data, Answer timer) {
+    MsrState offered = v.vm().host().featureMsrs();
+    int at = offered.position(index);
+    if (at >= 0) {
+      MsrFate fate = against(index, offered.valueAt(at), data, timer);
+      if (offered.knowsAt(at) || fate.accepted().isYes()) {
+        return fate;
+      }
+    }
+    MsrState own = v.platform().msrs();
+    int mine = own.position(index);
+    if (mine >= 0
+        && own.knowsAt(mine)
+        && against(index, own.valueAt(mine), data, timer).accepted().isYes()) {
+      return MsrFate.ACCEPTED;
+    }
+    return index == Msr.IA32_VMX_BASIC && (data & BASIC_32BIT) != 0
+        ? MsrFate.refused(MsrCheck.MSR_VMX_BASIC_32BIT)
+        : MsrFate.NO_HOST_VALUE;
+  }
+
+  private static MsrFate against(int index, long kvm, long data, Answer timer) {
+    MsrCheck failed =
+        switch (index) {
+          case Msr.IA32_VMX_BASIC -> basic(kvm, data);
+          case Msr.IA32_VMX_MISC -> misc(kvm, data, timer);
+          case Msr.IA32_VMX_EPT_VPID_CAP ->
+              (data & ~kvm) != 0 ? MsrCheck.MSR_VMX_EPT_VPID : null;
+          case Msr.IA32_VMX_VMFUNC -> (data & ~kvm) != 0 ? MsrCheck.MSR_VMX_VMFUNC : null;
+          default -> control(kvm, data);
+        };
+    if (failed != null) {
+      return MsrFate.refused(failed);
+    }
+    boolean rateMatters =
+        index == Msr.IA32_VMX_MISC && ((kvm ^ data) & MISC_TIMER_RATE) != 0 && !timer.isNo();
+    return rateMatters ? MsrFate.NO_CURRENT : MsrFate.ACCEPTED;
+  }
+
+  private static @Nullable MsrCheck control(long kvm, long data) {
+    if ((kvm & ~data & LOW) != 0) {
+      return MsrCheck.MSR_VMX_CONTROL_MUST_BE_1;
+    }
+    return (data & ~kvm & HIGH) != 0 ? MsrCheck.MSR_VMX_CONTROL_MAY_BE_1 : null;
+  }
+
+  private static @Nullable MsrCheck basic(long kvm, long data) {
+    if ((data & ~kvm & BASIC_FEATURES) != 0) {
+      return MsrCheck.MSR_VMX_BASIC_FEATURES;
+    }
+    if ((data & BASIC_32BIT) != 0) {
+      return MsrCheck.MSR_VMX_BASIC_32BIT;
+    }
+    if (((data ^ kvm) & REVISION) != 0) {
+      return MsrCheck.MSR_VMX_BASIC_REVISION;
+    }
+    return (kvm & BASIC_SIZE) > (data & BASIC_SIZE) ? MsrCheck.MSR_VMX_BASIC_SIZE : null;
+  }
+
+  private static @Nullable MsrCheck misc(long kvm, long data, Answer timer) {
+    if ((data & ~kvm & MISC_FEATURES) != 0) {
+      return MsrCheck.MSR_VMX_MISC_FEATURES;
+    }
+    if (timer.isYes() && ((data ^ kvm) & MISC_TIMER_RATE) != 0) {
+      return MsrCheck.MSR_VMX_MISC_TIMER;
+    }
+    if ((data & MISC_CR3) > (kvm & MISC_CR3)) {
+      return MsrCheck.MSR_VMX_MISC_CR3;
+    }
+    if ((data & MISC_MSRS) > (kvm & MISC_MSRS)) {
+      return MsrCheck.MSR_VMX_MISC_MSRS;
+    }
+    return ((data ^ kvm) & HIGH) != 0 ? MsrCheck.MSR_VMX_MISC_MSEG : null;
+  }
+
+  /**
+   * What values read from a vCPU tell about the host: KVM offers at least as much.
+   *
+   * @param count how many entries were read
+   */
+  static Host learn(Host host, KvmMsrs msrs, int count) {
+    MsrState offered = host.featureMsrs();
+    MsrState.Edit edit = null;
+    for (int i = 0; i < count; i++) {
+      int index = msrs.index(i);
+      if (!bounded(index)) {
+        continue;
+      }
+      int at = offered.position(index);
+      if (at >= 0 && offered.knowsAt(at)) {
+        continue;
+      }
+      long data = msrs.data(i);
+      long most = at < 0 ? data : both(index, offered.valueAt(at), data);
+      if (at < 0 || most != offered.valueAt(at)) {
+        edit = edit == null ? offered.edit() : edit;
+        edit.write(index, most, false, Tracked.NOBODY);
+      }
+    }
+    return edit == null ? host : host.withFeatureMsrs(edit.done());
+  }
+
+  private static boolean bounded(int index) {
+    return Msr.isVmxCapability(index) || index == Msr.IA32_PERF_CAPABILITIES;
+  }
+
+  /** The least that a KVM offers on which both values were seen. */
+  private static long both(int index, long a, long b) {
+    return switch (index) {
+      case Msr.IA32_VMX_EPT_VPID_CAP, Msr.IA32_VMX_VMFUNC, Msr.IA32_PERF_CAPABILITIES -> a | b;
+      case Msr.IA32_VMX_BASIC ->
+          a & ~BASIC_SIZE & ~BASIC_FEATURES
+              | (a | b) & BASIC_FEATURES
+              | Math.min(a & BASIC_SIZE, b & BASIC_SIZE);
+      case Msr.IA32_VMX_MISC ->
+          a & ~(MISC_FEATURES | MISC_CR3 | MISC_MSRS)
+              | (a | b) & MISC_FEATURES
+              | Math.max(a & MISC_CR3, b & MISC_CR3)
+              | Math.max(a & MISC_MSRS, b & MISC_MSRS);
+      default -> a & b & LOW | (a | b) & HIGH;
+    };
+  }
+
+  /** The MSR that this one is computed from when it is read, or the same. */
+  static int source(int index) {
+    return switch (index) {
+      case Msr.IA32_VMX_PINBASED_CTLS -> Msr.IA32_VMX_TRUE_PINBASED_CTLS;
+      case Msr.IA32_VMX_PROCBASED_CTLS -> Msr.IA32_VMX_TRUE_PROCBASED_CTLS;
+      case Msr.IA32_VMX_EXIT_CTLS -> Msr.IA32_VMX_TRUE_EXIT_CTLS;
+      case Msr.IA32_VMX_ENTRY_CTLS -> Msr.IA32_VMX_TRUE_ENTRY_CTLS;
+      default -> index;
+    };
+  }
+
+  /** What is added to the value of {@link #source}. */
+  static long added(int index) {
+    return switch (index) {
+      case Msr.IA32_VMX_PINBASED_CTLS -> DEFAULT1_PIN;
+      case Msr.IA32_VMX_PROCBASED_CTLS -> DEFAULT1_PRIMARY;
+      case Msr.IA32_VMX_EXIT_CTLS -> DEFAULT1_EXIT;
+      case Msr.IA32_VMX_ENTRY_CTLS -> DEFAULT1_ENTRY;
+      default -> 0;
+    };
+  }
+
+  /** The values that a vCPU is created with, as far as the recording shows them. */
+  static void reset(MsrState.Edit edit, Host host, int moment) {
+    edit.write(Msr.IA32_VMX_CR0_FIXED0, CR0_FIXED0, true, moment);
+    edit.write(Msr.IA32_VMX_CR4_FIXED0, Cr4.VMXE, true, moment);
+    MsrState offered = host.featureMsrs();
+    for (int at = 0; at < offered.size(); at++) {
+      int index = offered.indexAt(at);
+      if (Msr.isVmxCapability(index) && offered.knowsAt(at) && source(index) == index) {
+        edit.write(index, offered.valueAt(at), true, moment);
+      }
+    }
+  }
+
+  /** Takes over what KVM_SET_CPUID2 makes of the MSRs. */
+  static void afterCpuid(MsrState.Edit edit, Vcpu v, int moment) {
+    KvmCpuid2 guest = v.platform().cpuid();
+    MsrState before = v.platform().msrs();
+    if (guest == null) {
+      edit.write(Msr.IA32_VMX_CR4_FIXED1, 0, false, moment);
+      edit.write(Msr.IA32_VMX_PROCBASED_CTLS2, 0, false, moment);
+      return;
+    }
+    boolean vmx = (GuestCpuid.register(guest, 1, 0, 'c') >>> 5 & 1) != 0;
+    if (vmx) {
+      boolean sameRule = v.kernel().version().compareTo(KernelVersion.V6_1) <= 0;
+      edit.write(Msr.IA32_VMX_CR0_FIXED1, CR0_FIXED1, true, moment);
+      edit.write(
+          Msr.IA32_VMX_CR4_FIXED1, ControlRegisters.cr4Fixed1(guest), sameRule, moment);
+    }
+    secondary(edit, v, guest, before, moment);
+  }
+
+  private static void secondary(
+      MsrState.Edit edit, Vcpu v, KvmCpuid2 guest, MsrState before, int moment) {
+    int index = Msr.IA32_VMX_PROCBASED_CTLS2;
+    int at = before.position(index);
+    if (at < 0) {
+      return;
+    }
+    MsrState offered = v.vm().host().featureMsrs();
+    boolean offerKnown = offered.knows(index);
+    long offer = offered.value(index);
+    long wanted = wantedSecondary(guest);
+    long adjusted = ADJUSTED_SECONDARY & (offerKnown ? offer : ~0L);
+    long old = before.valueAt(at);
+    long now = old & ~adjusted | wanted & adjusted;
+    // Without KVM's own value nobody knows whether it offers a control that CPUID would switch on.
+    boolean certain = offerKnown || (wanted & ~old) == 0;
+    edit.write(index, now, before.knowsAt(at) && certain, moment);
+  }
+
+  private static final long ADJUSTED_SECONDARY =
+      (1L << SECONDARY_RDTSCP
+              | 1L << SECONDARY_RDRAND_EXITING
+              | 1L << SECONDARY_INVPCID
+              | 1L << SECONDARY_RDSEED_EXITING
+              | 1L << SECONDARY_XSAVES
+              | 1L << SECONDARY_WAITPKG)
+          << 32;
+
+  /** The secondary controls that belong to features of the guest. */
+  private static long wantedSecondary(KvmCpuid2 guest) {
+    int leaf1 = GuestCpuid.register(guest, 1, 0, 'c');
+    int leaf7b = GuestCpuid.register(guest, 7, 0, 'b');
+    int leaf7c = GuestCpuid.register(guest, 7, 0, 'c');
+    int amd = GuestCpuid.register(guest, 0x8000_0001, 0, 'd');
+    int xsave = GuestCpuid.register(guest, 0xd, 1, 'a');
+    long controls = bit(amd, 27) | bit(leaf7c, 22) ? 1L << SECONDARY_RDTSCP : 0;
+    controls |= bit(leaf1, 30) ? 1L << SECONDARY_RDRAND_EXITING : 0;
+    controls |= bit(leaf7b, 10) ? 1L << SECONDARY_INVPCID : 0;
+    controls |= bit(leaf7b, 18) ? 1L << SECONDARY_RDSEED_EXITING : 0;
+    controls |= bit(leaf1, 26) && bit(xsave, 3) ? 1L << SECONDARY_XSAVES : 0;
+    controls |= bit(leaf7c, 5) ? 1L << SECONDARY_WAITPKG : 0;
+    return controls << 32;
+  }
+
+  private static boolean bit(int register, int bit) {
+    return (register >>> bit & 1) != 0;
+  }
+}

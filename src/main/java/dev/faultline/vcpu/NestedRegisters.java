@@ -1,0 +1,611 @@
+package dev.faultline.vcpu;
+
+import dev.faultline.Bytes;
+import dev.faultline.FieldSet;
+import dev.faultline.kvm.KvmDebugregs;
+import dev.faultline.kvm.KvmSegment;
+import dev.faultline.kvm.KvmSregs;
+import dev.faultline.kvm.MpState;
+import dev.faultline.vmx.ActivityState;
+import dev.faultline.vmx.EntryControls;
+import dev.faultline.vmx.ExitControls;
+import dev.faultline.vmx.InterruptibilityInfo;
+import dev.faultline.vmx.PinControls;
+import dev.faultline.vmx.Vmcs12;
+import dev.faultline.vmx.VmcsField;
+import dev.faultline.x86.Cr0;
+import dev.faultline.x86.Efer;
+import dev.faultline.x86.Msr;
+import dev.faultline.x86.SegmentRegister;
+import java.util.List;
+
+/**
+ * Registers at the border between L1 and L2: loaded from vmcs12 on the way in and out, and written
+ * back to it.
+ *
+ * <p><em>Source:</em> {@code arch/x86/kvm/vmx/nested.c, prepare_vmcs02(), load_vmcs12_host_state(),
+ * sync_vmcs02_to_vmcs12()}, v6.1.
+ */
+final class NestedRegisters {
+  private static final long RFLAGS_FIXED = 2;
+  private static final long DR7_FIXED = 0x400;
+  private static final long DR7_VOLATILE = 0xffff_2bffL;
+  private static final int TABLE_LIMIT = 0xffff;
+  private static final int TR_LIMIT = 0x67;
+  private static final int CODE_TYPE = 11;
+  private static final int DATA_TYPE = 3;
+  private static final int AR_P = 1 << 7;
+  private static final int AR_UNUSABLE = 1 << 16;
+  private static final int SHADOW_MOV_SS = 1;
+  private static final int SHADOW_STI = 2;
+  private static final int DR7 = KvmDebugregs.LAYOUT.indexOf("dr7");
+
+  /** Where a segment register lives in struct kvm_sregs and in vmcs12. */
+  private record SegmentFields(
+      SegmentRegister register,
+      int base,
+      int limit,
+      int selector,
+      int type,
+      int present,
+      int dpl,
+      int db,
+      int s,
+      int l,
+      int g,
+      int avl,
+      int unusable,
+      int padding,
+      int vmcsSelector,
+      int vmcsBase,
+      int vmcsLimit,
+      int vmcsAr) {
+
+    static SegmentFields of(SegmentRegister register) {
+      String name = SregsFields.uapiName(register) + ".";
+      String vmcs = "GUEST_" + register.name() + "_";
+      int base = KvmSregs.LAYOUT.indexOf(name + "base");
+      return new SegmentFields(
+          register,
+          base,
+          KvmSregs.LAYOUT.indexOf(name + "limit"),
+          KvmSregs.LAYOUT.indexOf(name + "selector"),
+          KvmSregs.LAYOUT.indexOf(name + "type"),
+          KvmSregs.LAYOUT.indexOf(name + "present"),
+          KvmSregs.LAYOUT.indexOf(name + "dpl"),
+          KvmSregs.LAYOUT.indexOf(name + "db"),
+          KvmSregs.LAYOUT.indexOf(name + "s"),
+          KvmSregs.LAYOUT.indexOf(name + "l"),
+          KvmSregs.LAYOUT.indexOf(name + "g"),
+          KvmSregs.LAYOUT.indexOf(name + "avl"),
+          KvmSregs.LAYOUT.indexOf(name + "unusable"),
+          KvmSregs.LAYOUT.indexOf(name + "unusable") + 1,
+          Vmcs12.indexOf(VmcsField.valueOf(vmcs + "SELECTOR")),
+          Vmcs12.indexOf(VmcsField.valueOf(vmcs + "BASE")),
+          Vmcs12.indexOf(VmcsField.valueOf(vmcs + "LIMIT")),
+          Vmcs12.indexOf(VmcsField.valueOf(vmcs + "AR_BYTES")));
+    }
+
+    void write(
+        Tracked.Edit sregs, long baseValue, long limitValue, long selectorValue, int ar) {
+      int off = (ar & AR_UNUSABLE) != 0 ? 1 : 0;
+      sregs.set(base, baseValue);
+      sregs.set(limit, limitValue);
+      sregs.set(selector, selectorValue);
+      sregs.set(type, ar & 15);
+      sregs.set(s, ar >> 4 & 1);
+      sregs.set(dpl, ar >> 5 & 3);
+      sregs.set(present, 1 - off);
+      sregs.set(avl, ar >> 12 & 1);
+      sregs.set(l, ar >> 13 & 1);
+      sregs.set(db, ar >> 14 & 1);
+      sregs.set(g, ar >> 15 & 1);
+      sregs.set(unusable, off);
+      sregs.set(padding, 0);
+    }
+
+    void forget(Tracked.Edit sregs) {
+      FieldSet fields = SregsFields.SEGMENT[register.ordinal()];
+      for (int f = fields.next(0); f >= 0; f = fields.next(f + 1)) {
+        sregs.forget(f);
+      }
+    }
+
+    boolean knownIn(Tracked vmcs12) {
+      return vmcs12.knows(vmcsSelector)
+          && vmcs12.knows(vmcsBase)
+          && vmcs12.knows(vmcsLimit)
+          && vmcs12.knows(vmcsAr);
+    }
+  }
+
+  private static final List<SegmentFields> SEGMENTS =
+      List.of(SegmentRegister.values()).stream().map(SegmentFields::of).toList();
+
+  private NestedRegisters() {}
+
+  private static long get(Tracked vmcs12, VmcsField field) {
+    return vmcs12.value(Vmcs12.indexOf(field));
+  }
+
+  private static boolean knows(Tracked vmcs12, VmcsField field) {
+    return vmcs12.knows(Vmcs12.indexOf(field));
+  }
+
+  private static Answer has(Tracked vmcs12, VmcsField field, long bit) {
+    return vmcs12.hasAny(Vmcs12.indexOf(field), bit);
+  }
+
+  /** KVM's cached vmcs12 is filled by userspace; the rest of its page is zero. */
+  static Vcpu loaded(Vcpu v, Vmcs12 vmcs12, int moment) {
+    Tracked cached = v.nested().vmcs12().replace(vmcs12.raw(), moment);
+    Answer restricted = Nested.restricted(cached);
+    return v.withNested(
+        v.nested()
+            .withVmcs12(cached)
+            .withMode(v.nested().mode().withRestricted(restricted)));
+  }
+
+  /** L2 becomes the running guest, from KVM_SET_NESTED_STATE. */
+  static Vcpu enter(Vcpu v, TimelineEvent.NestedEntryRestored e) {
+    Tracked vmcs12 = v.nested().vmcs12();
+    int moment = e.moment();
+    Answer masked = v.events().is(EventsFields.NMI_MASKED, 0).not();
+    Nested.Mode mode =
+        v.nested()
+            .mode()
+            .withGuestMode(Answer.YES)
+            .withPending(Answer.of(e.runPending()), Answer.of(e.mtfPending()))
+            .withRestricted(Nested.restricted(vmcs12))
+            .withL1NmiMasked(masked);
+    Tracked.Edit header = v.nested().header().edit(moment);
+    if (e.deadlineValid()) {
+      header.set(NestedFields.VMX_FLAGS, 1).set(NestedFields.DEADLINE, e.deadline());
+    } else {
+      // KVM computes a deadline from the clock when L1 uses the timer.
+      header.forget(NestedFields.VMX_FLAGS).forget(NestedFields.DEADLINE);
+    }
+    Vcpu next = v.withNested(v.nested().withMode(mode).withHeader(header.done()));
+    next = loadGuestRegisters(next, e.runPending(), moment);
+    next = next.withEvents(interruptibility(next.events(), vmcs12, e.runPending(), moment));
+    next = loadDr7(next, vmcs12, e.runPending(), moment);
+    next = loadGuestMsrs(next, vmcs12, e.runPending(), moment);
+    return Validity.recompute(next);
+  }
+
+  private static Vcpu loadGuestRegisters(Vcpu v, boolean runPending, int moment) {
+    Tracked vmcs12 = v.nested().vmcs12();
+    Tracked before = v.registers().sregs();
+    Tracked.Edit sregs = before.edit(moment);
+    boolean entersLongMode =
+        before.knows(SregsFields.EFER)
+            && before.knows(SregsFields.CR0)
+            && (before.value(SregsFields.EFER) & Efer.LME) != 0
+            && (before.value(SregsFields.CR0) & Cr0.PG) == 0
+            && (get(vmcs12, VmcsField.GUEST_CR0) & Cr0.PG) != 0;
+    for (SegmentFields f : SEGMENTS) {
+      if (f.knownIn(vmcs12)) {
+        int ar = (int) vmcs12.value(f.vmcsAr);
+        if (entersLongMode && f.register == SegmentRegister.TR) {
+          ar = ar & ~15 | CODE_TYPE;
+        }
+        f.write(
+            sregs,
+            vmcs12.value(f.vmcsBase),
+            vmcs12.value(f.vmcsLimit),
+            vmcs12.value(f.vmcsSelector),
+            ar);
+      } else {
+        f.forget(sregs);
+      }
+    }
+    sregs.copy(SregsFields.GDT_BASE, vmcs12, Vmcs12.indexOf(VmcsField.GUEST_GDTR_BASE));
+    sregs.copy(SregsFields.IDT_BASE, vmcs12, Vmcs12.indexOf(VmcsField.GUEST_IDTR_BASE));
+    sregs.copy(SregsFields.GDT_LIMIT, vmcs12, Vmcs12.indexOf(VmcsField.GUEST_GDTR_LIMIT));
+    sregs.copy(SregsFields.IDT_LIMIT, vmcs12, Vmcs12.indexOf(VmcsField.GUEST_IDTR_LIMIT));
+    sregs.copy(SregsFields.CR0, vmcs12, Vmcs12.indexOf(VmcsField.GUEST_CR0));
+    sregs.copy(SregsFields.CR3, vmcs12, Vmcs12.indexOf(VmcsField.GUEST_CR3));
+    sregs.copy(SregsFields.CR4, vmcs12, Vmcs12.indexOf(VmcsField.GUEST_CR4));
+    guestEfer(before, vmcs12, runPending, sregs);
+    Tracked.Edit regs = v.registers().regs().edit(moment);
+    regs.copy(RegsFields.RSP, vmcs12, Vmcs12.indexOf(VmcsField.GUEST_RSP));
+    regs.copy(RegsFields.RIP, vmcs12, Vmcs12.indexOf(VmcsField.GUEST_RIP));
+    regs.copy(RegsFields.RFLAGS, vmcs12, Vmcs12.indexOf(VmcsField.GUEST_RFLAGS));
+    return v.withRegisters(
+        v.registers().withSregs(sregs.done()).withRegs(regs.done()));
+  }
+
+  private static void guestEfer(
+      Tracked before, Tracked vmcs12, boolean runPending, Tracked.Edit sregs) {
+    Answer load = has(vmcs12, VmcsField.VM_ENTRY_CONTROLS, EntryControls.LOAD_IA32_EFER);
+    if (runPending && load.isYes()) {
+      sregs.copy(SregsFields.EFER, vmcs12, Vmcs12.indexOf(VmcsField.GUEST_IA32_EFER));
+      return;
+    }
+    Answer ia32e = has(vmcs12, VmcsField.VM_ENTRY_CONTROLS, EntryControls.IA32E_MODE);
+    long efer = before.value(SregsFields.EFER);
+    long mode = Efer.LMA | Efer.LME;
+    sregs.set(
+        SregsFields.EFER,
+        ia32e.isYes() ? efer | mode : efer & ~mode,
+        ia32e.isKnown() && before.knows(SregsFields.EFER) && (!runPending || load.isKnown()));
+  }
+
+  private static Tracked interruptibility(
+      Tracked events, Tracked vmcs12, boolean runPending, int moment) {
+    Tracked.Edit edit = events.edit(moment);
+    if (!runPending) {
+      // A restored L2 starts with a new vmcs02, whose interruptibility is clear.
+      return edit.set(EventsFields.INTERRUPT_SHADOW, 0).set(EventsFields.NMI_MASKED, 0).done();
+    }
+    boolean known = knows(vmcs12, VmcsField.GUEST_INTERRUPTIBILITY_INFO);
+    long info = get(vmcs12, VmcsField.GUEST_INTERRUPTIBILITY_INFO);
+    int shadow =
+        ((info & InterruptibilityInfo.STI) != 0 ? SHADOW_STI : 0)
+            | ((info & InterruptibilityInfo.MOV_SS) != 0 ? SHADOW_MOV_SS : 0);
+    boolean masked = (info & InterruptibilityInfo.NMI) != 0;
+    return edit.set(EventsFields.INTERRUPT_SHADOW, shadow, known)
+        .set(EventsFields.NMI_MASKED, masked ? 1 : 0, known)
+        .done();
+  }
+
+  private static Vcpu loadDr7(Vcpu v, Tracked vmcs12, boolean runPending, int moment) {
+    Answer load = has(vmcs12, VmcsField.VM_ENTRY_CONTROLS, EntryControls.LOAD_DEBUG_CONTROLS);
+    Tracked debugregs = v.registers().debugregs();
+    boolean fromVmcs12 = runPending && load.isYes();
+    long dr7 = fromVmcs12 ? get(vmcs12, VmcsField.GUEST_DR7) : debugregs.value(DR7);
+    boolean known =
+        fromVmcs12
+            ? knows(vmcs12, VmcsField.GUEST_DR7)
+            : debugregs.knows(DR7) && (!runPending || load.isKnown());
+    return withDr7(v, dr7 & DR7_VOLATILE | DR7_FIXED, known, moment);
+  }
+
+  private static Vcpu withDr7(Vcpu v, long dr7, boolean known, int moment) {
+    Tracked debugregs = v.registers().debugregs();
+    if (known && debugregs.knows(DR7) && debugregs.value(DR7) == dr7) {
+      return v;
+    }
+    return v.withRegisters(
+        v.registers().withDebugregs(debugregs.edit(moment).set(DR7, dr7, known).done()));
+  }
+
+  private static Vcpu loadGuestMsrs(Vcpu v, Tracked vmcs12, boolean runPending, int moment) {
+    MsrState.Edit edit = v.platform().msrs().edit();
+    copy(edit, Msr.IA32_SYSENTER_CS, vmcs12, VmcsField.GUEST_SYSENTER_CS, moment);
+    copy(edit, Msr.IA32_SYSENTER_ESP, vmcs12, VmcsField.GUEST_SYSENTER_ESP, moment);
+    copy(edit, Msr.IA32_SYSENTER_EIP, vmcs12, VmcsField.GUEST_SYSENTER_EIP, moment);
+    if (runPending) {
+      load(edit, vmcs12, EntryControls.LOAD_IA32_PAT, Msr.IA32_PAT, VmcsField.GUEST_IA32_PAT, moment);
+      load(
+          edit,
+          vmcs12,
+          EntryControls.LOAD_DEBUG_CONTROLS,
+          Msr.IA32_DEBUGCTL,
+          VmcsField.GUEST_IA32_DEBUGCTL,
+          moment);
+      load(
+          edit,
+          vmcs12,
+          EntryControls.LOAD_BNDCFGS,
+          Msr.IA32_BNDCFGS,
+          VmcsField.GUEST_BNDCFGS,
+          moment);
+    }
+    return v.withPlatform(v.platform().withMsrs(edit.done()));
+  }
+
+  private static void load(
+      MsrState.Edit edit, Tracked vmcs12, long control, int msr, VmcsField field, int moment) {
+    Answer load = has(vmcs12, VmcsField.VM_ENTRY_CONTROLS, control);
+    if (load.isYes()) {
+      copy(edit, msr, vmcs12, field, moment);
+    } else if (!load.isKnown()) {
+      edit.write(msr, 0, false, moment);
+    }
+  }
+
+  private static void copy(
+      MsrState.Edit edit, int msr, Tracked vmcs12, VmcsField field, int moment) {
+    edit.write(msr, get(vmcs12, field), knows(vmcs12, field), moment);
+  }
+
+  /** L2 is left without an exit: its state goes to vmcs12, L1's host state is loaded. */
+  static Vcpu leave(Vcpu v, int moment) {
+    Vcpu next = v.withNested(v.nested().withVmcs12(synchronizedVmcs12(v, moment)));
+    next = next.withEvents(EventRules.clearQueues(next.events(), moment));
+    next = MpStateRules.runnable(next, Answer.YES, moment);
+    Answer masked = next.nested().mode().l1NmiMasked();
+    Nested.Mode mode =
+        next.nested().mode().withGuestMode(Answer.NO).withPending(Answer.NO, Answer.NO);
+    next = next.withNested(next.nested().withMode(mode));
+    next =
+        next.withEvents(
+            next.events()
+                .edit(moment)
+                .set(EventsFields.INTERRUPT_SHADOW, 0)
+                .set(EventsFields.NMI_MASKED, masked.isYes() ? 1 : 0, masked.isKnown())
+                .done());
+    return loadHostState(next, moment);
+  }
+
+  private static Vcpu loadHostState(Vcpu v, int moment) {
+    Tracked vmcs12 = v.nested().vmcs12();
+    Tracked before = v.registers().sregs();
+    Tracked.Edit sregs = before.edit(moment);
+    hostEfer(before, vmcs12, sregs);
+    sregs.copy(SregsFields.CR0, vmcs12, Vmcs12.indexOf(VmcsField.HOST_CR0));
+    sregs.copy(SregsFields.CR3, vmcs12, Vmcs12.indexOf(VmcsField.HOST_CR3));
+    sregs.copy(SregsFields.CR4, vmcs12, Vmcs12.indexOf(VmcsField.HOST_CR4));
+    sregs.copy(SregsFields.GDT_BASE, vmcs12, Vmcs12.indexOf(VmcsField.HOST_GDTR_BASE));
+    sregs.copy(SregsFields.IDT_BASE, vmcs12, Vmcs12.indexOf(VmcsField.HOST_IDTR_BASE));
+    sregs.set(SregsFields.GDT_LIMIT, TABLE_LIMIT).set(SregsFields.IDT_LIMIT, TABLE_LIMIT);
+    for (SegmentFields f : SEGMENTS) {
+      hostSegment(f, vmcs12, sregs);
+    }
+    Tracked.Edit regs = v.registers().regs().edit(moment);
+    regs.copy(RegsFields.RSP, vmcs12, Vmcs12.indexOf(VmcsField.HOST_RSP));
+    regs.copy(RegsFields.RIP, vmcs12, Vmcs12.indexOf(VmcsField.HOST_RIP));
+    regs.set(RegsFields.RFLAGS, RFLAGS_FIXED);
+    Vcpu next =
+        v.withRegisters(v.registers().withSregs(sregs.done()).withRegs(regs.done()));
+    next = withDr7(next, DR7_FIXED, true, moment);
+    return Validity.recompute(loadHostMsrs(next, vmcs12, moment));
+  }
+
+  private static void hostEfer(Tracked before, Tracked vmcs12, Tracked.Edit sregs) {
+    Answer load = has(vmcs12, VmcsField.VM_EXIT_CONTROLS, ExitControls.LOAD_IA32_EFER);
+    Answer wide = has(vmcs12, VmcsField.VM_EXIT_CONTROLS, ExitControls.HOST_ADDR_SPACE_SIZE);
+    if (load.isYes()) {
+      sregs.copy(SregsFields.EFER, vmcs12, Vmcs12.indexOf(VmcsField.HOST_IA32_EFER));
+      return;
+    }
+    long mode = Efer.LMA | Efer.LME;
+    long efer = before.value(SregsFields.EFER);
+    sregs.set(
+        SregsFields.EFER,
+        wide.isYes() ? efer | mode : efer & ~mode,
+        load.isKnown() && wide.isKnown() && before.knows(SregsFields.EFER));
+  }
+
+  private static void hostSegment(SegmentFields f, Tracked vmcs12, Tracked.Edit sregs) {
+    if (f.register == SegmentRegister.LDTR) {
+      f.write(sregs, 0, 0, 0, AR_UNUSABLE);
+      return;
+    }
+    VmcsField selector = VmcsField.valueOf("HOST_" + f.register.name() + "_SELECTOR");
+    Answer wide = has(vmcs12, VmcsField.VM_EXIT_CONTROLS, ExitControls.HOST_ADDR_SPACE_SIZE);
+    VmcsField base =
+        switch (f.register) {
+          case FS -> VmcsField.HOST_FS_BASE;
+          case GS -> VmcsField.HOST_GS_BASE;
+          case TR -> VmcsField.HOST_TR_BASE;
+          default -> null;
+        };
+    boolean known =
+        knows(vmcs12, selector)
+            && (base == null || knows(vmcs12, base))
+            && (f.register != SegmentRegister.CS || wide.isKnown());
+    if (!known) {
+      f.forget(sregs);
+      return;
+    }
+    int l = 1 << 13;
+    int db = 1 << 14;
+    int g = 1 << 15;
+    int s = 1 << 4;
+    int ar =
+        switch (f.register) {
+          case CS -> CODE_TYPE | s | AR_P | g | (wide.isYes() ? l : db);
+          case TR -> CODE_TYPE | AR_P;
+          default -> DATA_TYPE | s | AR_P | g | db;
+        };
+    f.write(
+        sregs,
+        base == null ? 0 : get(vmcs12, base),
+        f.register == SegmentRegister.TR ? TR_LIMIT : 0xffff_ffffL,
+        get(vmcs12, selector),
+        ar);
+  }
+
+  private static Vcpu loadHostMsrs(Vcpu v, Tracked vmcs12, int moment) {
+    MsrState.Edit edit = v.platform().msrs().edit();
+    copy(edit, Msr.IA32_SYSENTER_CS, vmcs12, VmcsField.HOST_IA32_SYSENTER_CS, moment);
+    copy(edit, Msr.IA32_SYSENTER_ESP, vmcs12, VmcsField.HOST_IA32_SYSENTER_ESP, moment);
+    copy(edit, Msr.IA32_SYSENTER_EIP, vmcs12, VmcsField.HOST_IA32_SYSENTER_EIP, moment);
+    edit.write(Msr.IA32_DEBUGCTL, 0, true, moment);
+    Answer clearBnd = has(vmcs12, VmcsField.VM_EXIT_CONTROLS, ExitControls.CLEAR_BNDCFGS);
+    if (!clearBnd.isNo()) {
+      edit.write(Msr.IA32_BNDCFGS, 0, clearBnd.isYes(), moment);
+    }
+    Answer loadPat = has(vmcs12, VmcsField.VM_EXIT_CONTROLS, ExitControls.LOAD_IA32_PAT);
+    if (loadPat.isYes()) {
+      copy(edit, Msr.IA32_PAT, vmcs12, VmcsField.HOST_IA32_PAT, moment);
+    } else if (!loadPat.isKnown()) {
+      edit.write(Msr.IA32_PAT, 0, false, moment);
+    }
+    MsrState msrs = edit.done();
+    Answer list =
+        vmcs12.is(Vmcs12.indexOf(VmcsField.VM_EXIT_MSR_LOAD_COUNT), 0).not();
+    if (!list.isNo()) {
+      // Which MSRs the list names is in guest memory.
+      msrs = MsrRules.afterGuestRan(msrs, moment);
+    }
+    return v.withPlatform(v.platform().withMsrs(msrs));
+  }
+
+  /** vmcs12 as KVM_GET_NESTED_STATE returns it while L2 is active. */
+  static Tracked synchronizedVmcs12(Vcpu v, int moment) {
+    Tracked vmcs12 = v.nested().vmcs12();
+    Tracked.Edit edit = vmcs12.edit(moment);
+    Tracked sregs = v.registers().sregs();
+    Tracked regs = v.registers().regs();
+    controlRegister(
+        edit,
+        vmcs12,
+        VmcsField.GUEST_CR0,
+        VmcsField.CR0_GUEST_HOST_MASK,
+        sregs,
+        SregsFields.CR0);
+    controlRegister(
+        edit,
+        vmcs12,
+        VmcsField.GUEST_CR4,
+        VmcsField.CR4_GUEST_HOST_MASK,
+        sregs,
+        SregsFields.CR4);
+    edit.copy(Vmcs12.indexOf(VmcsField.GUEST_RSP), regs, RegsFields.RSP);
+    edit.copy(Vmcs12.indexOf(VmcsField.GUEST_RIP), regs, RegsFields.RIP);
+    edit.copy(Vmcs12.indexOf(VmcsField.GUEST_RFLAGS), regs, RegsFields.RFLAGS);
+    for (SegmentFields f : SEGMENTS) {
+      edit.copy(f.vmcsBase, sregs, f.base);
+      edit.copy(f.vmcsLimit, sregs, f.limit);
+      edit.copy(f.vmcsSelector, sregs, f.selector);
+    }
+    edit.copy(Vmcs12.indexOf(VmcsField.GUEST_GDTR_BASE), sregs, SregsFields.GDT_BASE);
+    edit.copy(Vmcs12.indexOf(VmcsField.GUEST_GDTR_LIMIT), sregs, SregsFields.GDT_LIMIT);
+    edit.copy(Vmcs12.indexOf(VmcsField.GUEST_IDTR_BASE), sregs, SregsFields.IDT_BASE);
+    edit.copy(Vmcs12.indexOf(VmcsField.GUEST_IDTR_LIMIT), sregs, SregsFields.IDT_LIMIT);
+    edit.forget(Vmcs12.indexOf(VmcsField.GUEST_LINEAR_ADDRESS));
+    boolean efer = sregs.knows(SregsFields.EFER);
+    long lma = (sregs.value(SregsFields.EFER) & Efer.LMA) != 0 ? EntryControls.IA32E_MODE : 0;
+    edit.set(
+        Vmcs12.indexOf(VmcsField.VM_ENTRY_CONTROLS),
+        get(vmcs12, VmcsField.VM_ENTRY_CONTROLS) & ~EntryControls.IA32E_MODE | lma,
+        efer && knows(vmcs12, VmcsField.VM_ENTRY_CONTROLS));
+    synchronizeSaved(v, vmcs12, edit);
+    synchronizeEvents(v, edit);
+    return edit.done();
+  }
+
+  /** Bits that L1 owns keep vmcs12's value; the others are the register's. */
+  private static void controlRegister(
+      Tracked.Edit edit,
+      Tracked vmcs12,
+      VmcsField guest,
+      VmcsField mask,
+      Tracked sregs,
+      int register) {
+    long owned = get(vmcs12, mask);
+    edit.set(
+        Vmcs12.indexOf(guest),
+        get(vmcs12, guest) & owned | sregs.value(register) & ~owned,
+        knows(vmcs12, guest) && knows(vmcs12, mask) && sregs.knows(register));
+  }
+
+  /** What L1 asked to be saved on exit, and what hardware saves only when L2 has run. */
+  private static void synchronizeSaved(Vcpu v, Tracked vmcs12, Tracked.Edit edit) {
+    Answer saveDebug = has(vmcs12, VmcsField.VM_EXIT_CONTROLS, ExitControls.SAVE_DEBUG_CONTROLS);
+    int dr7 = Vmcs12.indexOf(VmcsField.GUEST_DR7);
+    if (saveDebug.isYes()) {
+      edit.copy(dr7, v.registers().debugregs(), DR7);
+    } else if (!saveDebug.isKnown()) {
+      edit.forget(dr7);
+    }
+    Answer saveEfer = has(vmcs12, VmcsField.VM_EXIT_CONTROLS, ExitControls.SAVE_IA32_EFER);
+    int efer = Vmcs12.indexOf(VmcsField.GUEST_IA32_EFER);
+    if (saveEfer.isYes()) {
+      edit.copy(efer, v.registers().sregs(), SregsFields.EFER);
+    } else if (!saveEfer.isKnown()) {
+      edit.forget(efer);
+    }
+    Answer timer =
+        has(vmcs12, VmcsField.PIN_BASED_VM_EXEC_CONTROL, PinControls.PREEMPTION_TIMER)
+            .and(has(vmcs12, VmcsField.VM_EXIT_CONTROLS, ExitControls.SAVE_PREEMPTION_TIMER))
+            .and(v.nested().mode().runPending().not());
+    if (!timer.isNo()) {
+      edit.forget(Vmcs12.indexOf(VmcsField.VMX_PREEMPTION_TIMER_VALUE));
+    }
+    if (!v.kernel().ept().isNo()) {
+      Answer pae = pae(v.registers().sregs());
+      if (!pae.isNo()) {
+        for (VmcsField pdptr : PDPTRS) {
+          edit.forget(Vmcs12.indexOf(pdptr));
+        }
+      }
+    }
+  }
+
+  private static final List<VmcsField> PDPTRS =
+      List.of(
+          VmcsField.GUEST_PDPTR0,
+          VmcsField.GUEST_PDPTR1,
+          VmcsField.GUEST_PDPTR2,
+          VmcsField.GUEST_PDPTR3);
+
+  private static Answer pae(Tracked sregs) {
+    if (!sregs.knows(SregsFields.CR0)
+        || !sregs.knows(SregsFields.CR4)
+        || !sregs.knows(SregsFields.EFER)) {
+      return Answer.CANNOT_TELL;
+    }
+    return Answer.of(
+        SregsRules.paePaging(
+            sregs.value(SregsFields.CR0),
+            sregs.value(SregsFields.CR4),
+            sregs.value(SregsFields.EFER)));
+  }
+
+  private static void synchronizeEvents(Vcpu v, Tracked.Edit edit) {
+    Tracked events = v.events();
+    boolean known =
+        events.knows(EventsFields.INTERRUPT_SHADOW) && events.knows(EventsFields.NMI_MASKED);
+    long shadow = events.value(EventsFields.INTERRUPT_SHADOW);
+    long info =
+        ((shadow & SHADOW_STI) != 0 ? InterruptibilityInfo.STI : 0)
+            | ((shadow & SHADOW_MOV_SS) != 0 ? InterruptibilityInfo.MOV_SS : 0)
+            | (events.value(EventsFields.NMI_MASKED) != 0
+                ? InterruptibilityInfo.NMI
+                : 0);
+    edit.set(Vmcs12.indexOf(VmcsField.GUEST_INTERRUPTIBILITY_INFO), info, known);
+    Tracked mp = v.platform().mpState();
+    long state = mp.value(0);
+    long activity =
+        state == MpState.HALTED.number()
+            ? ActivityState.HLT
+            : state == MpState.INIT_RECEIVED.number()
+                ? ActivityState.WAIT_SIPI
+                : ActivityState.ACTIVE;
+    edit.set(Vmcs12.indexOf(VmcsField.GUEST_ACTIVITY_STATE), activity, mp.knows(0));
+  }
+
+  /**
+   * While L2 is active a segment write goes to vmcs02, whose access rights keep what
+   * KVM_GET_SREGS no longer shows: whether an unusable segment was marked present.
+   */
+  static Tracked accessRights(Tracked vmcs12, KvmSregs given, int moment) {
+    Tracked.Edit edit = vmcs12.edit(moment);
+    Bytes raw = given.raw();
+    for (SegmentFields f : SEGMENTS) {
+      edit.set(f.vmcsAr, KvmSegment.read(raw, SregsFields.offset(f.register)).accessRights());
+    }
+    return edit.done();
+  }
+
+  /** Which level the registers belong to is not known any more, so neither are they. */
+  static Vcpu forget(Vcpu v, int moment) {
+    Tracked sregs = v.registers().sregs();
+    FieldSet keep =
+        FieldSet.of(KvmSregs.LAYOUT.count(), SregsFields.CR2, SregsFields.CR8, SregsFields.APIC_BASE);
+    FieldSet lost = FieldSet.all(KvmSregs.LAYOUT.count()).minus(keep);
+    Tracked.Edit regs = v.registers().regs().edit(moment);
+    regs.forget(RegsFields.RSP).forget(RegsFields.RIP).forget(RegsFields.RFLAGS);
+    Tracked.Edit debugregs = v.registers().debugregs().edit(moment).forget(DR7);
+    return v.withRegisters(
+            v.registers()
+                .withSregs(sregs.forget(lost, moment))
+                .withRegs(regs.done())
+                .withDebugregs(debugregs.done()))
+        .withEvents(v.events().forgetAll(moment))
+        .withPlatform(
+            v.platform().withMsrs(MsrRules.afterGuestRan(v.platform().msrs(), moment)));
+  }
+
+  /** KVM_SET_NESTED_STATE failed half-way into L2: control registers are mixed. */
+  static Vcpu abandon(Vcpu v, int moment) {
+    Vcpu next = forget(v, moment);
+    Nested.Mode mode =
+        next.nested().mode().withGuestMode(Answer.NO).withPending(Answer.NO, Answer.NO);
+    return Validity.recompute(next.withNested(next.nested().withMode(mode)));
+  }
+}

@@ -1,0 +1,223 @@
+package dev.faultline.vcpu;
+
+import dev.faultline.kvm.Errno;
+import dev.faultline.kvm.KvmExit;
+import dev.faultline.kvm.KvmRun;
+import dev.faultline.kvm.MpState;
+import dev.faultline.vcpu.Vcpu.Completion;
+import dev.faultline.vcpu.Vcpu.Emulation;
+import dev.faultline.vmx.PinControls;
+import dev.faultline.vmx.Vmcs12;
+import dev.faultline.vmx.VmcsField;
+import dev.faultline.x86.Cr0;
+import java.util.List;
+
+/**
+ * KVM_RUN up to the point where guest code runs: what KVM does first, and what the state of the
+ * vCPU makes of it.
+ *
+ * <p><em>Source:</em> {@code arch/x86/kvm/x86.c, kvm_arch_vcpu_ioctl_run(), vcpu_enter_guest()};
+ * {@code arch/x86/kvm/vmx/vmx.c, vmx_vcpu_pre_run(), vmx_vcpu_run(), __vmx_handle_exit()}, v6.1.
+ */
+final class RunRules {
+  private static final long SYNC_ALL =
+      KvmRun.KVM_SYNC_X86_REGS | KvmRun.KVM_SYNC_X86_SREGS | KvmRun.KVM_SYNC_X86_EVENTS;
+
+  private RunRules() {}
+
+  static Decision decide(Vcpu v, VcpuCommand.Run c) {
+    KvmRun run = c.input().run();
+    TimelineEvent.RunEntered entered = new TimelineEvent.RunEntered(c.moment(), c.input());
+    if (c.input().arg() != 0) {
+      return refused(entered, Errno.EINVAL, CallCheck.RUN_ARGUMENT);
+    }
+    boolean immediate = run.immediateExit() != 0;
+    Answer uninitialized = MpStateRules.is(v, MpState.UNINITIALIZED);
+    if (uninitialized.isYes()) {
+      return immediate
+          ? refused(entered, Errno.EINTR, CallCheck.RUN_UNINITIALIZED)
+          : Decision.undecided(entered, "when INIT and SIPI arrive");
+    }
+    if (((run.validRegs() | run.dirtyRegs()) & ~SYNC_ALL) != 0) {
+      return refused(entered, Errno.EINVAL, CallCheck.RUN_SYNC_REGS_FLAGS);
+    }
+    SyncRegs.Result synced = SyncRegs.apply(v, run, c.moment());
+    if (synced.failed() != null) {
+      return refused(entered, Errno.EINVAL, synced.failed());
+    }
+    if (synced.missing() != null) {
+      return Decision.undecided(entered, synced.missing());
+    }
+    Vcpu ready = synced.vcpu();
+    switch (ready.progress().completion()) {
+      case NONE, PORT_IO, MSR -> {}
+      case STRING_IO, MMIO, OTHER, UNKNOWN -> {
+        if (!immediate) {
+          break;
+        }
+        return Decision.undecided(entered, "how the pending userspace access completes");
+      }
+    }
+    if (immediate) {
+      return refused(entered, Errno.EINTR, CallCheck.RUN_IMMEDIATE_EXIT);
+    }
+    return new Decision(atEntry(ready, c.moment()), List.of(entered), null);
+  }
+
+  private static Decision refused(
+      TimelineEvent.RunEntered entered, Errno errno, CallCheck check) {
+    return new Decision(new Outcome.Refused(errno, check), List.of(entered), null);
+  }
+
+  /** What becomes of the state at VM-Enter. */
+  private static Outcome atEntry(Vcpu v, int moment) {
+    if (!v.kernel().isVmx()) {
+      return new Outcome.Runs(null);
+    }
+    Emulation emulation = v.registers().emulation();
+    Answer exception = exceptionWaits(v);
+    Answer tripleFault = v.events().is(EventsFields.TRIPLE_FAULT, 0).not();
+    boolean rejectsExceptions = v.kernel().version() != KernelVersion.V5_10;
+    if (emulation.required().isYes() && rejectsExceptions) {
+      Answer rejected = exception.or(tripleFault).and(emulatedRealMode(v).not());
+      if (rejected.isYes()) {
+        return internalError(CallCheck.RUN_EMULATION_WITH_EXCEPTION);
+      }
+      if (v.kernel().version().rejectsPendingEntry()
+          && v.nested().mode().runPending().isYes()
+          && v.inGuestMode().isYes()) {
+        return internalError(CallCheck.RUN_EMULATION_WITH_PENDING_ENTRY);
+      }
+      if (!rejected.isKnown() && v.inGuestMode().isYes()) {
+        return new Outcome.Undecided("whether an exception is queued");
+      }
+    }
+    if (!MpStateRules.is(v, MpState.RUNNABLE).isYes()
+        && v.platform().mpState().knows(0)) {
+      return new Outcome.Runs(null);
+    }
+    if (tripleFault.isYes() && emulation.required().isNo()) {
+      return requestedFault(v, moment);
+    }
+    if (emulation.required().isNo()) {
+      return new Outcome.Runs(null);
+    }
+    return invalidState(v, emulation, moment);
+  }
+
+  private static Outcome internalError(CallCheck check) {
+    return new Outcome.Exits(
+        KvmExit.KVM_EXIT_INTERNAL_ERROR, KvmRun.KVM_INTERNAL_ERROR_EMULATION, check);
+  }
+
+  private static Outcome requestedFault(Vcpu v, int moment) {
+    return switch (v.inGuestMode()) {
+      case YES ->
+          new Outcome.Runs(
+              new TimelineEvent.TripleFaultSynthesized(moment, FaultCause.REQUESTED, null));
+      case NO ->
+          new Outcome.Exits(KvmExit.KVM_EXIT_SHUTDOWN, -1, CallCheck.RUN_TRIPLE_FAULT_L1);
+      case CANNOT_TELL -> new Outcome.Undecided("whether L2 is active");
+    };
+  }
+
+  private static Outcome invalidState(Vcpu v, Emulation emulation, int moment) {
+    Answer guestMode = v.inGuestMode();
+    if (guestMode.isNo()) {
+      // KVM emulates L1 until its state is one that hardware can run.
+      return new Outcome.Runs(null);
+    }
+    if (!emulation.required().isYes()) {
+      return new Outcome.Undecided("whether the guest state is valid");
+    }
+    if (!guestMode.isYes()) {
+      return new Outcome.Undecided("whether L2 is active");
+    }
+    if (v.kernel().version().invalidL2() == KernelVersion.InvalidL2.EMULATE) {
+      return new Outcome.Runs(null);
+    }
+    Answer other = otherExitFirst(v);
+    if (other.isYes()) {
+      return new Outcome.Runs(null);
+    }
+    Answer smi = v.progress().smiRequested().or(v.events().is(EventsFields.SMI_PENDING, 0).not());
+    Answer runPending = v.nested().mode().runPending();
+    if (!other.isKnown() || !runPending.isKnown()) {
+      return new Outcome.Undecided("which event comes before the VM-Enter");
+    }
+    if (runPending.isYes()) {
+      return new Outcome.Refused(Errno.EIO, CallCheck.RUN_PENDING_ENTRY_BUG);
+    }
+    return switch (smi) {
+      case NO ->
+          new Outcome.Runs(
+              new TimelineEvent.TripleFaultSynthesized(
+                  moment, FaultCause.INVALID_GUEST_STATE, emulation.failed()));
+      case YES -> new Outcome.Runs(null);
+      case CANNOT_TELL -> new Outcome.Undecided("whether an SMI is pending");
+    };
+  }
+
+  /** Whether an event makes L2 exit to L1 before KVM looks at L2's state. */
+  private static Answer otherExitFirst(Vcpu v) {
+    Tracked events = v.events();
+    Answer init = events.is(EventsFields.LATCHED_INIT, 0).not();
+    Answer nmi =
+        events
+            .is(EventsFields.NMI_PENDING, 0)
+            .not()
+            .and(
+                v.nested()
+                    .vmcs12()
+                    .hasAny(
+                        Vmcs12.indexOf(VmcsField.PIN_BASED_VM_EXEC_CONTROL),
+                        PinControls.NMI_EXITING));
+    return init.or(nmi).or(v.nested().mode().mtfPending());
+  }
+
+  private static Answer exceptionWaits(Vcpu v) {
+    return v.events()
+        .is(EventsFields.EXCEPTION_PENDING, 0)
+        .not()
+        .or(v.events().is(EventsFields.EXCEPTION_INJECTED, 0).not());
+  }
+
+  /** Whether KVM runs real mode as virtual-8086 mode, which it does without unrestricted guest. */
+  private static Answer emulatedRealMode(Vcpu v) {
+    if (v.kernel().unrestrictedGuest().isYes() || v.inGuestMode().isYes()) {
+      return Answer.NO;
+    }
+    return v.registers()
+        .sregs()
+        .hasAny(SregsFields.CR0, Cr0.PE)
+        .not();
+  }
+
+  static Vcpu evolve(Vcpu v, TimelineEvent.RunEntered e) {
+    KvmRun run = e.input().run();
+    Vcpu next = v;
+    if (run.dirtyRegs() != 0 && (run.dirtyRegs() & ~SYNC_ALL) == 0) {
+      next = SyncRegs.apply(v, run, e.moment()).vcpu();
+    }
+    return next.withProgress(next.progress().withExceptionFromUserspace(Answer.NO));
+  }
+
+  /** The completion of the access that the last KVM_RUN handed to userspace. */
+  static Completion completionAfter(RunResult result) {
+    if (result.ret() != 0) {
+      return Completion.NONE;
+    }
+    KvmRun run = result.run();
+    KvmExit exit = run.exit();
+    if (exit == null) {
+      return Completion.UNKNOWN;
+    }
+    return switch (exit) {
+      case KVM_EXIT_IO -> run.ioCount() == 1 ? Completion.PORT_IO : Completion.STRING_IO;
+      case KVM_EXIT_MMIO -> Completion.MMIO;
+      case KVM_EXIT_X86_RDMSR, KVM_EXIT_X86_WRMSR -> Completion.MSR;
+      case KVM_EXIT_HYPERCALL, KVM_EXIT_HYPERV, KVM_EXIT_XEN, KVM_EXIT_OSI -> Completion.OTHER;
+      default -> Completion.NONE;
+    };
+  }
+}

@@ -1,0 +1,319 @@
+package dev.faultline.vcpu;
+
+import dev.faultline.Bytes;
+import dev.faultline.kvm.Errno;
+import dev.faultline.kvm.Ioctl;
+import dev.faultline.kvm.KvmDebugregs;
+import dev.faultline.kvm.KvmLapicState;
+import dev.faultline.kvm.KvmMpState;
+import dev.faultline.kvm.KvmRegs;
+import dev.faultline.kvm.KvmSregs;
+import dev.faultline.kvm.KvmVcpuEvents;
+import dev.faultline.kvm.KvmXcrs;
+import dev.faultline.kvm.KvmXsave;
+import dev.faultline.kvm.MpState;
+import dev.faultline.vcpu.Vcpu.Completion;
+import dev.faultline.vcpu.Vcpu.Emulation;
+import dev.faultline.x86.ApicBase;
+import dev.faultline.x86.Cr0;
+import dev.faultline.x86.DescriptorTable;
+import dev.faultline.x86.Segment;
+import dev.faultline.x86.SegmentRegister;
+import java.util.List;
+
+/**
+ * The model of a vCPU: {@link #decide} says what KVM answers to a command and what the call does,
+ * {@link #evolve} carries an event out. Both are pure.
+ */
+public final class VcpuModel {
+  private static final long RESET_RIP = 0xfff0;
+  private static final long RESET_RDX = 0x600;
+  private static final int RESET_CS = 0xf000;
+  private static final long RESET_CS_BASE = 0xffff_0000L;
+  private static final int RESET_LIMIT = 0xffff;
+  private static final int CODE = 11;
+  private static final int DATA = 3;
+  private static final int BUSY_TSS = 11;
+  private static final int LDT = 2;
+  private static final long DR6_RESET = 0xffff_0ff0L;
+  private static final long DR7_RESET = 0x400;
+  private static final long APIC_DEFAULT = 0xfee0_0000L;
+
+  private VcpuModel() {}
+
+  /** A vCPU that the recording does not show from its creation: everything is possible. */
+  public static Vcpu unseen(String name, int id, Vm vm) {
+    return new Vcpu(
+        name,
+        id,
+        vm,
+        new Vcpu.Registers(
+            Tracked.neverSeen(KvmRegs.LAYOUT),
+            Tracked.neverSeen(KvmSregs.LAYOUT),
+            Tracked.neverSeen(KvmDebugregs.LAYOUT),
+            Tracked.neverSeen(KvmXcrs.LAYOUT),
+            Tracked.neverSeen(KvmXsave.LAYOUT),
+            Emulation.CANNOT_TELL),
+        Tracked.neverSeen(KvmVcpuEvents.LAYOUT),
+        Nested.unseen(),
+        new Vcpu.Platform(
+            Tracked.neverSeen(KvmLapicState.LAYOUT),
+            Tracked.neverSeen(KvmMpState.LAYOUT),
+            null,
+            Answer.CANNOT_TELL,
+            MsrState.empty(),
+            0),
+        new Vcpu.Progress(
+            Answer.CANNOT_TELL,
+            Completion.UNKNOWN,
+            Answer.CANNOT_TELL,
+            Answer.CANNOT_TELL,
+            Answer.CANNOT_TELL,
+            Answer.CANNOT_TELL));
+  }
+
+  /** What KVM answers, and what happens. */
+  public static Decision decide(Vcpu v, VcpuCommand command) {
+    if (v.vm().dead().isYes()) {
+      CallCheck check = CallCheck.VM_DEAD;
+      return Decision.of(
+          new Outcome.Refused(Errno.EIO, check),
+          new TimelineEvent.CallRefused(command.moment(), ioctl(command), Errno.EIO, check));
+    }
+    return switch (command) {
+      case VcpuCommand.SetRegs c -> Decision.done(new TimelineEvent.RegsSet(c.moment(), c.regs()));
+      case VcpuCommand.GetRegs _ -> Decision.reads(Reply.Struct.of(v.registers().regs()));
+      case VcpuCommand.SetSregs c -> SregsRules.set(v, c);
+      case VcpuCommand.GetSregs c -> SregsRules.get(v, c);
+      case VcpuCommand.SetSregs2 c -> SregsRules.set2(v, c);
+      case VcpuCommand.GetSregs2 c -> SregsRules.get2(v, c);
+      case VcpuCommand.SetVcpuEvents c -> EventRules.set(v, c);
+      case VcpuCommand.GetVcpuEvents c -> EventRules.get(v, c);
+      case VcpuCommand.SetNestedState c -> NestedRules.set(v, c);
+      case VcpuCommand.GetNestedState c -> NestedRules.get(v, c);
+      case VcpuCommand.SetMpState c -> MpStateRules.set(v, c);
+      case VcpuCommand.GetMpState _ -> MpStateRules.get(v);
+      case VcpuCommand.SetDebugregs c -> DeviceRules.setDebugregs(c);
+      case VcpuCommand.GetDebugregs _ -> Decision.reads(Reply.Struct.of(v.registers().debugregs()));
+      case VcpuCommand.SetXcrs c -> DeviceRules.setXcrs(v, c);
+      case VcpuCommand.GetXcrs _ -> Decision.reads(Reply.Struct.of(v.registers().xcrs()));
+      case VcpuCommand.SetXsave c -> TableRules.setXsave(v, c);
+      case VcpuCommand.GetXsave _ -> TableRules.getXsave(v);
+      case VcpuCommand.SetFpu c -> Decision.done(new TimelineEvent.FpuSet(c.moment(), c.fpu()));
+      case VcpuCommand.GetFpu _ -> new Decision(Outcome.ZERO, List.of(), null);
+      case VcpuCommand.SetLapic c -> LapicRules.set(v, c);
+      case VcpuCommand.GetLapic c -> LapicRules.get(v, c);
+      case VcpuCommand.SetMsrs c -> MsrRules.decide(v, c);
+      case VcpuCommand.GetMsrs c -> MsrRules.decide(v, c);
+      case VcpuCommand.SetCpuid2 c -> TableRules.setCpuid(v, c);
+      case VcpuCommand.GetCpuid2 c -> TableRules.getCpuid(v, c);
+      case VcpuCommand.SetTscKhz c ->
+          Decision.done(new TimelineEvent.TscKhzSet(c.moment(), c.khz()));
+      case VcpuCommand.GetTscKhz _ -> TableRules.getTscKhz(v);
+      case VcpuCommand.KvmclockCtrl c -> TableRules.kvmclockCtrl(v, c);
+      case VcpuCommand.Smi c -> Decision.done(new TimelineEvent.SmiRequested(c.moment()));
+      case VcpuCommand.Nmi c -> Decision.done(new TimelineEvent.NmiQueued(c.moment()));
+      case VcpuCommand.Interrupt c -> EventRules.interrupt(v, c);
+      case VcpuCommand.EnableCap c -> TableRules.enableCap(v, c);
+      case VcpuCommand.Run c -> RunRules.decide(v, c);
+      case VcpuCommand.Other c -> other(c);
+    };
+  }
+
+  private static Decision other(VcpuCommand.Other c) {
+    TimelineEvent.CallNoted noted = new TimelineEvent.CallNoted(c.moment(), c.ioctl());
+    return switch (c.ioctl()) {
+      case TPR_ACCESS_REPORTING, SET_VAPIC_ADDR, X86_SETUP_MCE, SET_SIGNAL_MASK ->
+          Decision.done(noted);
+      default -> Decision.undecided(noted, "an ioctl that is not modelled");
+    };
+  }
+
+  /** The vCPU after the event. Total: every event can happen to every vCPU. */
+  public static Vcpu evolve(Vcpu v, TimelineEvent event) {
+    return switch (event) {
+      case TimelineEvent.VcpuCreated e -> created(v, e);
+      case TimelineEvent.RegsSet e -> RegsRules.evolve(v, e);
+      case TimelineEvent.SregsSet e -> SregsRules.evolve(v, e);
+      case TimelineEvent.Sregs2Set e -> SregsRules.evolve(v, e);
+      case TimelineEvent.VcpuEventsSet e -> EventRules.evolve(v, e);
+      case TimelineEvent.NestedLeft e -> NestedRules.leave(v, e.moment());
+      case TimelineEvent.VmxonSet e -> NestedRules.evolve(v, e);
+      case TimelineEvent.CurrentVmcsSet e -> NestedRules.evolve(v, e);
+      case TimelineEvent.SmmNestingSet e -> NestedRules.evolve(v, e);
+      case TimelineEvent.Vmcs12Loaded e -> NestedRegisters.loaded(v, e.vmcs12(), e.moment());
+      case TimelineEvent.ShadowVmcs12Loaded e -> NestedRules.evolve(v, e);
+      case TimelineEvent.NestedEntryRestored e -> NestedRegisters.enter(v, e);
+      case TimelineEvent.NestedEntryAbandoned e -> NestedRegisters.abandon(v, e.moment());
+      case TimelineEvent.MpStateSet e -> MpStateRules.evolve(v, e);
+      case TimelineEvent.DebugregsSet e -> DeviceRules.evolve(v, e);
+      case TimelineEvent.XcrsSet e -> DeviceRules.evolve(v, e);
+      case TimelineEvent.XsaveSet e -> TableRules.evolve(v, e);
+      case TimelineEvent.FpuSet e -> TableRules.evolve(v, e);
+      case TimelineEvent.LapicSet e -> LapicRules.evolve(v, e);
+      case TimelineEvent.MsrsSet e -> MsrRules.evolve(v, e);
+      case TimelineEvent.CpuidSet e -> TableRules.evolve(v, e);
+      case TimelineEvent.TscKhzSet e -> v.withPlatform(v.platform().withTscKhz(e.khz()));
+      case TimelineEvent.VcpuCapEnabled e -> TableRules.evolve(v, e);
+      case TimelineEvent.SmiRequested e -> EventRules.evolve(v, e);
+      case TimelineEvent.NmiQueued e -> EventRules.evolve(v, e);
+      case TimelineEvent.InterruptQueued e -> EventRules.evolve(v, e);
+      case TimelineEvent.RegsRead e -> RegsRules.evolve(v, e);
+      case TimelineEvent.SregsRead e -> SregsRules.evolve(v, e);
+      case TimelineEvent.Sregs2Read e -> SregsRules.evolve(v, e);
+      case TimelineEvent.VcpuEventsRead e -> EventRules.evolve(v, e);
+      case TimelineEvent.NestedStateRead e -> NestedRules.evolve(v, e);
+      case TimelineEvent.MpStateRead e -> MpStateRules.evolve(v, e);
+      case TimelineEvent.DebugregsRead e -> DeviceRules.evolve(v, e);
+      case TimelineEvent.XcrsRead e -> DeviceRules.evolve(v, e);
+      case TimelineEvent.XsaveRead e -> TableRules.evolve(v, e);
+      case TimelineEvent.LapicRead e -> LapicRules.evolve(v, e);
+      case TimelineEvent.MsrsRead e -> MsrRules.evolve(v, e);
+      case TimelineEvent.CpuidRead e -> TableRules.evolve(v, e);
+      case TimelineEvent.TscKhzRead e -> v.withPlatform(v.platform().withTscKhz(e.khz()));
+      case TimelineEvent.CallRefused _ -> v;
+      case TimelineEvent.CallDoubted e -> DoubtRules.evolve(v, e);
+      case TimelineEvent.ReadDoubted e -> DoubtRules.evolve(v, e);
+      case TimelineEvent.CallNoted _ -> v;
+      case TimelineEvent.RunEntered e -> RunRules.evolve(v, e);
+      case TimelineEvent.RunReturned e -> GuestRunRules.evolve(v, e);
+      case TimelineEvent.TripleFaultSynthesized e -> GuestRunRules.evolve(v, e);
+      case TimelineEvent.VmEntered _ -> v;
+      case TimelineEvent.VmExited e -> GuestRunRules.evolve(v, e);
+      case TimelineEvent.L2Exited e -> GuestRunRules.evolve(v, e);
+      case TimelineEvent.InstructionEmulated _ -> v;
+      case TimelineEvent.NestedVmEntered e -> GuestRunRules.evolve(v, e);
+      case TimelineEvent.NestedVmEntryFailed e -> GuestRunRules.evolve(v, e);
+      case TimelineEvent.NestedVmExited e -> GuestRunRules.evolve(v, e);
+      case TimelineEvent.SmmEntered e -> GuestRunRules.evolve(v, e);
+      case TimelineEvent.SmmLeft e -> GuestRunRules.evolve(v, e);
+    };
+  }
+
+  /** KVM_CREATE_VCPU leaves every register at its reset value. */
+  private static Vcpu created(Vcpu v, TimelineEvent.VcpuCreated e) {
+    int m = e.moment();
+    Tracked regs =
+        Tracked.known(KvmRegs.LAYOUT, Bytes.zero(KvmRegs.SIZE), m)
+            .edit(m)
+            .set(RegsFields.RDX, RESET_RDX)
+            .set(RegsFields.RIP, RESET_RIP)
+            .set(RegsFields.RFLAGS, 2)
+            .done();
+    MpState first =
+        e.bootCpu().isYes() || e.lapicInKernel().isNo()
+            ? MpState.RUNNABLE
+            : MpState.UNINITIALIZED;
+    Tracked mpState = Tracked.known(KvmMpState.LAYOUT, KvmMpState.of(first).raw(), m);
+    Tracked debugregs =
+        Tracked.known(
+            KvmDebugregs.LAYOUT,
+            KvmDebugregs.zero().withDr6(DR6_RESET).withDr7(DR7_RESET).raw(),
+            m);
+    Vcpu fresh =
+        new Vcpu(
+            v.name(),
+            e.id(),
+            v.vm(),
+            new Vcpu.Registers(
+                regs,
+                resetSregs(v.kernel(), e.bootCpu(), m),
+                debugregs,
+                Tracked.known(KvmXcrs.LAYOUT, KvmXcrs.zero().withXcr0(1).raw(), m),
+                Tracked.neverSeen(KvmXsave.LAYOUT),
+                Emulation.NO),
+            Tracked.known(KvmVcpuEvents.LAYOUT, KvmVcpuEvents.zero().raw(), m),
+            Nested.fresh(m),
+            new Vcpu.Platform(
+                e.lapicInKernel().isYes()
+                    ? LapicRules.atReset(e.id(), e.bootCpu(), m)
+                    : Tracked.neverSeen(KvmLapicState.LAYOUT),
+                mpState,
+                null,
+                Answer.NO,
+                MsrRules.afterReset(v.vm(), e.id()),
+                0),
+            new Vcpu.Progress(
+                Answer.NO, Completion.NONE, Answer.NO, Answer.NO, Answer.NO, Answer.NO));
+    return Validity.recompute(fresh);
+  }
+
+  private static Tracked resetSregs(KernelModel kernel, Answer bootCpu, int moment) {
+    KvmSregs sregs =
+        KvmSregs.zero()
+            .withCr0(Cr0.CD | Cr0.NW | Cr0.ET)
+            .withApicBase(APIC_DEFAULT | ApicBase.EN | (bootCpu.isYes() ? ApicBase.BSP : 0));
+    for (SegmentRegister register : SegmentRegister.values()) {
+      int type =
+          switch (register) {
+            case CS -> CODE;
+            case TR -> BUSY_TSS;
+            case LDTR -> LDT;
+            default -> DATA;
+          };
+      boolean system = register == SegmentRegister.TR || register == SegmentRegister.LDTR;
+      boolean cs = register == SegmentRegister.CS;
+      sregs =
+          sregs.withSegment(
+              register,
+              new Segment(
+                  cs ? RESET_CS_BASE : 0,
+                  RESET_LIMIT,
+                  cs ? RESET_CS : 0,
+                  type,
+                  1,
+                  0,
+                  0,
+                  system ? 0 : 1,
+                  0,
+                  0,
+                  0,
+                  0));
+    }
+    DescriptorTable table = new DescriptorTable(0, RESET_LIMIT);
+    sregs = sregs.withGdt(table).withIdt(table);
+    Tracked known = Tracked.known(KvmSregs.LAYOUT, sregs.raw(), moment);
+    return kernel.isVmx() || kernel.isSvm() ? known : known.forgetAll(moment);
+  }
+
+  /** The ioctl that a command stands for. */
+  public static Ioctl ioctl(VcpuCommand command) {
+    return switch (command) {
+      case VcpuCommand.SetRegs _ -> Ioctl.SET_REGS;
+      case VcpuCommand.GetRegs _ -> Ioctl.GET_REGS;
+      case VcpuCommand.SetSregs _ -> Ioctl.SET_SREGS;
+      case VcpuCommand.GetSregs _ -> Ioctl.GET_SREGS;
+      case VcpuCommand.SetSregs2 _ -> Ioctl.SET_SREGS2;
+      case VcpuCommand.GetSregs2 _ -> Ioctl.GET_SREGS2;
+      case VcpuCommand.SetVcpuEvents _ -> Ioctl.SET_VCPU_EVENTS;
+      case VcpuCommand.GetVcpuEvents _ -> Ioctl.GET_VCPU_EVENTS;
+      case VcpuCommand.SetNestedState _ -> Ioctl.SET_NESTED_STATE;
+      case VcpuCommand.GetNestedState _ -> Ioctl.GET_NESTED_STATE;
+      case VcpuCommand.SetMpState _ -> Ioctl.SET_MP_STATE;
+      case VcpuCommand.GetMpState _ -> Ioctl.GET_MP_STATE;
+      case VcpuCommand.SetDebugregs _ -> Ioctl.SET_DEBUGREGS;
+      case VcpuCommand.GetDebugregs _ -> Ioctl.GET_DEBUGREGS;
+      case VcpuCommand.SetXcrs _ -> Ioctl.SET_XCRS;
+      case VcpuCommand.GetXcrs _ -> Ioctl.GET_XCRS;
+      case VcpuCommand.SetXsave _ -> Ioctl.SET_XSAVE;
+      case VcpuCommand.GetXsave c -> c.resizable() ? Ioctl.GET_XSAVE2 : Ioctl.GET_XSAVE;
+      case VcpuCommand.SetFpu _ -> Ioctl.SET_FPU;
+      case VcpuCommand.GetFpu _ -> Ioctl.GET_FPU;
+      case VcpuCommand.SetLapic _ -> Ioctl.SET_LAPIC;
+      case VcpuCommand.GetLapic _ -> Ioctl.GET_LAPIC;
+      case VcpuCommand.SetMsrs _ -> Ioctl.SET_MSRS;
+      case VcpuCommand.GetMsrs _ -> Ioctl.GET_MSRS;
+      case VcpuCommand.SetCpuid2 _ -> Ioctl.SET_CPUID2;
+      case VcpuCommand.GetCpuid2 _ -> Ioctl.GET_CPUID2;
+      case VcpuCommand.SetTscKhz _ -> Ioctl.SET_TSC_KHZ;
+      case VcpuCommand.GetTscKhz _ -> Ioctl.GET_TSC_KHZ;
+      case VcpuCommand.KvmclockCtrl _ -> Ioctl.KVMCLOCK_CTRL;
+      case VcpuCommand.Smi _ -> Ioctl.SMI;
+      case VcpuCommand.Nmi _ -> Ioctl.NMI;
+      case VcpuCommand.Interrupt _ -> Ioctl.INTERRUPT;
+      case VcpuCommand.EnableCap _ -> Ioctl.ENABLE_CAP;
+      case VcpuCommand.Run _ -> Ioctl.RUN;
+      case VcpuCommand.Other c -> c.ioctl();
+    };
+  }
+}

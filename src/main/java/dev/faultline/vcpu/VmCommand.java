@@ -1,0 +1,25 @@
+package dev.faultline.vcpu;
+
+import dev.faultline.kvm.Ioctl;
+import dev.faultline.kvm.KvmEnableCap;
+
+/** An ioctl on a VM. */
+public sealed interface VmCommand {
+  /** The position in the timeline at which the call is made. */
+  int moment();
+
+  /** KVM_CREATE_VCPU. */
+  record CreateVcpu(int moment, int id) implements VmCommand {}
+
+  /** KVM_CREATE_IRQCHIP. */
+  record CreateIrqchip(int moment) implements VmCommand {}
+
+  /** KVM_SET_BOOT_CPU_ID. */
+  record SetBootCpuId(int moment, int id) implements VmCommand {}
+
+  /** KVM_ENABLE_CAP on the VM. */
+  record EnableCap(int moment, KvmEnableCap cap) implements VmCommand {}
+
+  /** Any other ioctl of a VM. */
+  record Other(int moment, Ioctl ioctl) implements VmCommand {}
+}

@@ -1,0 +1,180 @@
+package dev.faultline.vcpu;
+
+import dev.faultline.kvm.Errno;
+import dev.faultline.kvm.KvmCap;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * Ioctls of a VM: those that its vCPUs' answers depend on, and the common case of the others.
+ *
+ * <p><em>Source:</em> {@code arch/x86/kvm/x86.c, kvm_arch_vm_ioctl(), kvm_vm_ioctl_enable_cap()};
+ * {@code virt/kvm/kvm_main.c, kvm_vm_ioctl_create_vcpu()}, v6.1.
+ */
+public final class VmRules {
+  private static final int MAX_VCPU_IDS = 4096;
+
+  private VmRules() {}
+
+  /** What a VM ioctl answers, and the VM after it. */
+  public record Result(Outcome outcome, Vm after) {}
+
+  /** Decides the call on this VM. */
+  public static Result decide(Vm vm, VmCommand command) {
+    if (vm.dead().isYes()) {
+      return new Result(new Outcome.Refused(Errno.EIO, CallCheck.VM_DEAD), vm);
+    }
+    return switch (command) {
+      case VmCommand.CreateVcpu c -> createVcpu(vm, c.id());
+      case VmCommand.CreateIrqchip _ -> createIrqchip(vm);
+      case VmCommand.SetBootCpuId c -> setBootCpu(vm, c.id());
+      case VmCommand.EnableCap c -> enableCap(vm, c);
+      case VmCommand.Other o -> other(vm, o);
+    };
+  }
+
+  /** The VM after a call that was carried out whatever the model says. */
+  public static Vm accepted(Vm vm, VmCommand command) {
+    return switch (command) {
+      case VmCommand.CreateVcpu c -> vm.vcpuIds().contains(c.id()) ? vm : withVcpu(vm, c.id());
+      case VmCommand.CreateIrqchip _ -> vm.withIrqchip(Vm.Irqchip.KERNEL);
+      case VmCommand.SetBootCpuId c ->
+          vm.withSettings(vm.settings().withBootCpuId(c.id()));
+      case VmCommand.EnableCap c -> applyCap(vm, c);
+      case VmCommand.Other _ -> vm;
+    };
+  }
+
+  private static Vm withVcpu(Vm vm, int id) {
+    List<Integer> ids = new ArrayList<>(vm.vcpuIds());
+    ids.add(id);
+    return vm.withVcpuIds(List.copyOf(ids));
+  }
+
+  private static Result refused(Vm vm, Errno errno, CallCheck check) {
+    return new Result(new Outcome.Refused(errno, check), vm);
+  }
+
+  private static Result createVcpu(Vm vm, int id) {
+    int limit = vm.settings().maxVcpuId() >= 0 ? vm.settings().maxVcpuId() : MAX_VCPU_IDS;
+    if (id < 0 || id >= limit) {
+      return refused(vm, Errno.EINVAL, CallCheck.VCPU_ID);
+    }
+    if (vm.vcpuIds().contains(id)) {
+      return refused(vm, Errno.EEXIST, CallCheck.VCPU_EXISTS);
+    }
+    return new Result(new Outcome.Succeeds(), withVcpu(vm, id));
+  }
+
+  private static Result createIrqchip(Vm vm) {
+    return switch (vm.irqchip()) {
+      case KERNEL, SPLIT -> refused(vm, Errno.EEXIST, CallCheck.IRQCHIP_EXISTS);
+      case NONE ->
+          vm.vcpuIds().isEmpty()
+              ? new Result(Outcome.ZERO, vm.withIrqchip(Vm.Irqchip.KERNEL))
+              : refused(vm, Errno.EINVAL, CallCheck.IRQCHIP_AFTER_VCPU);
+      case UNKNOWN ->
+          new Result(
+              new Outcome.Undecided("whether an interrupt controller exists"),
+              vm.withIrqchip(Vm.Irqchip.KERNEL));
+    };
+  }
+
+  private static Result setBootCpu(Vm vm, int id) {
+    if (!vm.vcpuIds().isEmpty()) {
+      return refused(vm, Errno.EBUSY, CallCheck.BOOT_CPU_AFTER_VCPU);
+    }
+    return new Result(Outcome.ZERO, vm.withSettings(vm.settings().withBootCpuId(id)));
+  }
+
+  private static Result enableCap(Vm vm, VmCommand.EnableCap c) {
+    if (c.cap().flags() != 0) {
+      return refused(vm, Errno.EINVAL, CallCheck.ENABLE_CAP_FLAGS);
+    }
+    KvmCap cap = KvmCap.of(Integer.toUnsignedLong(c.cap().cap()));
+    if (cap == null) {
+      return new Result(new Outcome.Undecided("a capability unknown to the model"), vm);
+    }
+    return switch (cap) {
+      case KVM_CAP_X86_TRIPLE_FAULT_EVENT ->
+          vm.kernel().version().tripleFaultEvent()
+              ? new Result(Outcome.ZERO, applyCap(vm, c))
+              : refused(vm, Errno.EINVAL, CallCheck.ENABLE_CAP_UNKNOWN);
+      case KVM_CAP_EXCEPTION_PAYLOAD -> new Result(Outcome.ZERO, applyCap(vm, c));
+      case KVM_CAP_MAX_VCPU_ID -> maxVcpuId(vm, c);
+      case KVM_CAP_SPLIT_IRQCHIP ->
+          vm.irqchip() == Vm.Irqchip.NONE
+              ? vm.vcpuIds().isEmpty()
+                  ? new Result(Outcome.ZERO, applyCap(vm, c))
+                  : refused(vm, Errno.EEXIST, CallCheck.IRQCHIP_AFTER_VCPU)
+              : new Result(new Outcome.Undecided("the interrupt controller"), applyCap(vm, c));
+      default -> listed(vm, c, cap);
+    };
+  }
+
+  private static Result maxVcpuId(Vm vm, VmCommand.EnableCap c) {
+    long limit = c.cap().args(0);
+    boolean taken = vm.settings().maxVcpuId() >= 0 && vm.settings().maxVcpuId() != limit;
+    if (Long.compareUnsigned(limit, MAX_VCPU_IDS) > 0 || taken) {
+      return refused(vm, Errno.EINVAL, CallCheck.VCPU_ID);
+    }
+    return new Result(Outcome.ZERO, applyCap(vm, c));
+  }
+
+  /** A capability that the host was asked for and has can be enabled; of others nobody knows. */
+  private static Result listed(Vm vm, VmCommand.EnableCap c, KvmCap cap) {
+    MsrState extensions = vm.host().extensions();
+    boolean asked = extensions.knows(cap.number());
+    if (asked && extensions.value(cap.number()) > 0) {
+      return new Result(Outcome.ZERO, applyCap(vm, c));
+    }
+    return new Result(
+        new Outcome.Undecided("whether the host has " + cap.name()), applyCap(vm, c));
+  }
+
+  private static Vm applyCap(Vm vm, VmCommand.EnableCap c) {
+    KvmCap cap = KvmCap.of(Integer.toUnsignedLong(c.cap().cap()));
+    if (cap == null) {
+      return vm;
+    }
+    Vm.Settings settings = vm.settings();
+    Answer on = Answer.of(c.cap().args(0) != 0);
+    return switch (cap) {
+      case KVM_CAP_X86_TRIPLE_FAULT_EVENT -> vm.withSettings(settings.withTripleFaultEvent(on));
+      case KVM_CAP_EXCEPTION_PAYLOAD -> vm.withSettings(settings.withExceptionPayload(on));
+      case KVM_CAP_X2APIC_API ->
+          vm.withSettings(settings.withX2apicApi(Answer.of((c.cap().args(0) & 1) != 0)));
+      case KVM_CAP_MAX_VCPU_ID ->
+          vm.withSettings(settings.withMaxVcpuId((int) c.cap().args(0)));
+      case KVM_CAP_SPLIT_IRQCHIP -> vm.withIrqchip(Vm.Irqchip.SPLIT);
+      default -> vm;
+    };
+  }
+
+  private static Result other(Vm vm, VmCommand.Other o) {
+    return switch (o.ioctl()) {
+      case SET_USER_MEMORY_REGION,
+              SET_TSS_ADDR,
+              SET_IDENTITY_MAP_ADDR,
+              CREATE_PIT2,
+              GET_IRQCHIP,
+              SET_IRQCHIP,
+              GET_PIT2,
+              SET_PIT2,
+              GET_CLOCK,
+              SET_CLOCK,
+              GET_DIRTY_LOG,
+              CLEAR_DIRTY_LOG,
+              IOEVENTFD,
+              IRQFD,
+              IRQ_LINE,
+              IRQ_LINE_STATUS,
+              REGISTER_COALESCED_MMIO,
+              UNREGISTER_COALESCED_MMIO,
+              SET_GSI_ROUTING,
+              X86_SET_MSR_FILTER ->
+          new Result(Outcome.ZERO, vm);
+      default -> new Result(new Outcome.Undecided("an ioctl that is not modelled"), vm);
+    };
+  }
+}
