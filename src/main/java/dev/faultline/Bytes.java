@@ -73,6 +73,15 @@ public final class Bytes {
     return wrap(Base64.getDecoder().decode(text));
   }
 
+  /**
+   * The bytes that hexadecimal digits stand for, first byte first.
+   *
+   * @throws IllegalArgumentException if the text is not an even number of such digits
+   */
+  public static Bytes fromHex(String text) {
+    return wrap(HexFormat.of().parseHex(text));
+  }
+
   /** A builder of {@code size} bytes, all zero. */
   public static Builder builder(int size) {
     return new Builder(new byte[size]);

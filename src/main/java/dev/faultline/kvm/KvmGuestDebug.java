@@ -23,7 +23,7 @@ public record KvmGuestDebug(Bytes raw) implements KvmStruct {
   public static final StructLayout LAYOUT =
       StructLayout.builder("kvm_guest_debug", SIZE)
           .value("control", CONTROL, 4)
-          .values("debugreg", DEBUGREG, 8, DEBUGREG_COUNT)
+          .values("arch.debugreg", DEBUGREG, 8, DEBUGREG_COUNT)
           .build();
 
   /** A payload of exactly {@link #SIZE} bytes. */

@@ -57,7 +57,7 @@ public record KvmNestedState(Bytes raw) implements KvmStruct {
 
   /** The header in the VMX format. */
   public static final StructLayout HEADER_LAYOUT =
-      header("kvm_nested_state")
+      header()
           .value("vmx.vmxon_pa", VMX_VMXON_PA, 8)
           .value("vmx.vmcs12_pa", VMX_VMCS12_PA, 8)
           .value("vmx.smm.flags", VMX_SMM_FLAGS, 2)
@@ -67,7 +67,7 @@ public record KvmNestedState(Bytes raw) implements KvmStruct {
 
   /** The header in the SVM format. */
   public static final StructLayout SVM_HEADER_LAYOUT =
-      header("kvm_nested_state (SVM)").value("svm.vmcb_pa", SVM_VMCB_PA, 8).build();
+      header().value("svm.vmcb_pa", SVM_VMCB_PA, 8).build();
 
   /** Header and vmcs12. */
   public static final StructLayout VMX_LAYOUT =
@@ -101,8 +101,8 @@ public record KvmNestedState(Bytes raw) implements KvmStruct {
             .build());
   }
 
-  private static StructLayout.Builder header(String name) {
-    return StructLayout.builder(name, HEADER_SIZE)
+  private static StructLayout.Builder header() {
+    return StructLayout.builder("kvm_nested_state", HEADER_SIZE)
         .value("flags", FLAGS, 2)
         .value("format", FORMAT, 2)
         .value("size", SIZE_FIELD, 4);

@@ -150,9 +150,9 @@ public record KvmRun(Bytes raw) implements KvmStruct {
         .value("apic_base", APIC_BASE, 8)
         .value("kvm_valid_regs", KVM_VALID_REGS, 8)
         .value("kvm_dirty_regs", KVM_DIRTY_REGS, 8)
-        .include("s.regs.", SYNC_REGS, KvmRegs.LAYOUT)
-        .include("s.sregs.", SYNC_SREGS, KvmSregs.LAYOUT)
-        .include("s.events.", SYNC_EVENTS, KvmVcpuEvents.LAYOUT);
+        .include("s.regs.regs.", SYNC_REGS, KvmRegs.LAYOUT)
+        .include("s.regs.sregs.", SYNC_SREGS, KvmSregs.LAYOUT)
+        .include("s.regs.events.", SYNC_EVENTS, KvmVcpuEvents.LAYOUT);
   }
 
   /** The fields of this page, those of its exit reason by name; made anew by each call. */

@@ -82,7 +82,7 @@ public final class SecondaryControls {
   public static final long TSC_SCALING = 1L << 25;
 
   /** TPAUSE and its kind can be used. */
-  public static final long USR_WAIT_PAUSE = 1L << 26;
+  public static final long ENABLE_USR_WAIT_PAUSE = 1L << 26;
 
   /** ENCLV exits by its bitmap. */
   public static final long ENCLV_EXITING = 1L << 28;
@@ -119,7 +119,7 @@ public final class SecondaryControls {
           .and("MODE_BASED_EPT_EXEC", MODE_BASED_EPT_EXEC)
           .and("PT_USE_GPA", PT_USE_GPA)
           .and("TSC_SCALING", TSC_SCALING)
-          .and("USR_WAIT_PAUSE", USR_WAIT_PAUSE)
+          .and("ENABLE_USR_WAIT_PAUSE", ENABLE_USR_WAIT_PAUSE)
           .and("ENCLV_EXITING", ENCLV_EXITING)
           .and("BUS_LOCK_DETECTION", BUS_LOCK_DETECTION)
           .and("NOTIFY_VM_EXITING", NOTIFY_VM_EXITING);

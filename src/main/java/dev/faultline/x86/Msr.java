@@ -319,8 +319,8 @@ public final class Msr {
   /** K7_PERFCTR0. */
   public static final int K7_PERFCTR0 = 0xc0010004;
 
-  /** K8_SYSCFG. */
-  public static final int K8_SYSCFG = 0xc0010010;
+  /** AMD64_SYSCFG. */
+  public static final int AMD64_SYSCFG = 0xc0010010;
 
   /** K7_HWCR. */
   public static final int K7_HWCR = 0xc0010015;
@@ -471,7 +471,7 @@ public final class Msr {
     names.put(AMD64_TSC_RATIO, "AMD64_TSC_RATIO");
     names.put(K7_EVNTSEL0, "K7_EVNTSEL0");
     names.put(K7_PERFCTR0, "K7_PERFCTR0");
-    names.put(K8_SYSCFG, "K8_SYSCFG");
+    names.put(AMD64_SYSCFG, "AMD64_SYSCFG");
     names.put(K7_HWCR, "K7_HWCR");
     names.put(K8_TSEG_ADDR, "K8_TSEG_ADDR");
     names.put(VM_CR, "VM_CR");
