@@ -32,9 +32,12 @@ final class Writers {
     int rest = field;
     for (Reply.Struct part : parts.parts()) {
       if (rest < part.count()) {
-        return part.prefix().equals("vmcs12.")
+        if (part.offset() == 0) {
+          return v.nested().header().writer(rest);
+        }
+        return part.prefix().isEmpty()
             ? v.nested().vmcs12().writer(rest)
-            : part.prefix().isEmpty() ? v.nested().header().writer(rest) : Tracked.NOBODY;
+            : v.nested().shadowVmcs12().writer(rest);
       }
       rest -= part.count();
     }

@@ -2,6 +2,7 @@ package dev.faultline.trace;
 
 import dev.faultline.Bytes;
 import dev.faultline.FormatException;
+import dev.faultline.kvm.Errno;
 import dev.faultline.kvm.FdKind;
 import dev.faultline.kvm.Ioctl;
 import dev.faultline.kvm.KvmCpuid2;
@@ -193,10 +194,13 @@ public final class RecordedCalls {
   private static Recorded vcpu(Observation.Call call, Ioctl ioctl, int moment) {
     int slash = call.obj().indexOf('/');
     String vm = slash < 0 ? call.obj() : call.obj().substring(0, slash);
+    boolean unreadable = call.in().isEmpty() && call.errno() == Errno.EFAULT.number();
     VcpuCommand command =
-        ioctl == Ioctl.RUN
-            ? new VcpuCommand.Run(moment, new RunInput(call.arg(), new KvmRun(call.runIn())))
-            : command(call, ioctl, moment);
+        unreadable
+            ? new VcpuCommand.BadPointer(moment, ioctl)
+            : ioctl == Ioctl.RUN
+                ? new VcpuCommand.Run(moment, new RunInput(call.arg(), new KvmRun(call.runIn())))
+                : command(call, ioctl, moment);
     Recorded.Run run = ioctl == Ioctl.RUN ? TracedRuns.of(call) : null;
     return new Recorded.VcpuCall(
         call.seq(),

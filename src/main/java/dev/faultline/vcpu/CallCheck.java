@@ -8,6 +8,8 @@ public enum CallCheck implements Check {
       "KVM declared the VM dead after an internal inconsistency; every ioctl on it fails",
       "kvm_vcpu_ioctl()",
       "vm_dead"),
+  ARGUMENT_UNREADABLE(
+      "The argument must point to readable memory", "kvm_arch_vcpu_ioctl()", "copy_from_user()"),
   RUN_ARGUMENT("KVM_RUN takes no argument", "kvm_vcpu_ioctl()", "arg != 0"),
   RUN_UNINITIALIZED(
       "An application processor waits for INIT and SIPI before it runs",

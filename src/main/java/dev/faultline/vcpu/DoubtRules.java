@@ -63,7 +63,7 @@ final class DoubtRules {
   }
 
   /** A call that may have left L2: registers, queues and nested state are all in doubt. */
-  private static Vcpu everything(Vcpu v, int m, boolean nestedOnly) {
+  static Vcpu everything(Vcpu v, int m, boolean nestedOnly) {
     Vcpu next = NestedRegisters.forget(v, m);
     Nested nested = next.nested();
     next =

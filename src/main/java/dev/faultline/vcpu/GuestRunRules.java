@@ -238,6 +238,7 @@ final class GuestRunRules {
                 mode.smmVmxon(),
                 mode.smmGuestMode(),
                 mode.restricted(),
+                Answer.CANNOT_TELL,
                 Answer.CANNOT_TELL));
   }
 

@@ -5,6 +5,7 @@ import dev.faultline.kvm.Errno;
 import dev.faultline.kvm.Ioctl;
 import dev.faultline.kvm.KvmMpState;
 import dev.faultline.kvm.MpState;
+import dev.faultline.vmx.ExitReason;
 
 /**
  * KVM_GET_MP_STATE and KVM_SET_MP_STATE.
@@ -120,8 +121,47 @@ final class MpStateRules {
   }
 
   static Vcpu evolve(Vcpu v, TimelineEvent.MpStateRead e) {
-    Tracked state = v.platform().mpState();
+    Vcpu next = acceptInit(v, e.moment());
+    Tracked state = next.platform().mpState();
     Tracked learned = state.learn(e.state().raw(), FieldSet.all(KvmMpState.LAYOUT.count()));
-    return v.withPlatform(v.platform().withMpState(learned));
+    return next.withPlatform(next.platform().withMpState(learned));
+  }
+
+  /**
+   * Reading the state accepts a latched INIT: L2 exits to L1 for it, VMX root operation and SMM
+   * block it, and otherwise the vCPU is reset.
+   *
+   * <p><em>Source:</em> {@code arch/x86/kvm/lapic.c, kvm_apic_accept_events()}; {@code
+   * arch/x86/kvm/vmx/nested.c, vmx_check_nested_events()}, v6.1.
+   */
+  private static Vcpu acceptInit(Vcpu v, int moment) {
+    Answer latched = latched(v);
+    if (latched.isNo() || initBlocked(v).isYes()) {
+      return v;
+    }
+    if (latched.isYes() && v.inGuestMode().isYes()) {
+      Answer waits = eventsWait(v);
+      if (waits.isYes()) {
+        return v;
+      }
+      if (waits.isNo()) {
+        Vcpu left = NestedRegisters.exit(v, ExitReason.INIT_SIGNAL.number(), moment);
+        Tracked events =
+            left.events().edit(moment).set(EventsFields.LATCHED_INIT, 0).done();
+        return left.withEvents(events);
+      }
+    }
+    return DoubtRules.everything(v, moment, false);
+  }
+
+  /** Whether something must be injected into L2 again before it can exit. */
+  private static Answer eventsWait(Vcpu v) {
+    Tracked events = v.events();
+    return events
+        .is(EventsFields.EXCEPTION_INJECTED, 0)
+        .not()
+        .or(events.is(EventsFields.NMI_INJECTED, 0).not())
+        .or(events.is(EventsFields.INTERRUPT_INJECTED, 0).not())
+        .or(v.nested().mode().runPending());
   }
 }

@@ -96,15 +96,8 @@ final class MsrReset {
 
   /** A new vCPU has all features that KVM offers; only a question to the host tells them. */
   private static void features(MsrState.Edit edit, Host host, int moment) {
-    MsrState offered = host.featureMsrs();
-    if (offered.knows(Msr.IA32_ARCH_CAPABILITIES)) {
-      long all = offered.value(Msr.IA32_ARCH_CAPABILITIES);
-      edit.write(Msr.IA32_ARCH_CAPABILITIES, all, true, moment);
-    }
-    if (offered.knows(Msr.IA32_PERF_CAPABILITIES)) {
-      long all = offered.value(Msr.IA32_PERF_CAPABILITIES);
-      edit.write(Msr.IA32_PERF_CAPABILITIES, all, all == 0, moment);
-    }
+    MsrVmx.offered(edit, host, Msr.IA32_ARCH_CAPABILITIES, moment);
+    MsrVmx.offered(edit, host, Msr.IA32_PERF_CAPABILITIES, moment);
   }
 
   private static void vmx(MsrState.Edit edit, Host host, int moment) {

@@ -1,6 +1,5 @@
 package dev.faultline.vcpu;
 
-import dev.faultline.Bytes;
 import dev.faultline.FieldSet;
 import dev.faultline.kvm.Errno;
 import dev.faultline.kvm.Ioctl;
@@ -104,8 +103,13 @@ final class MsrRules {
     MsrState msrs = v.platform().msrs();
     MsrState.Edit edit = msrs.edit();
     for (int at = 0; at < msrs.size(); at++) {
-      if (MsrKind.of(msrs.indexAt(at)) != MsrKind.MCG_CAP) {
-        edit.forgetAt(at, moment);
+      switch (MsrKind.of(msrs.indexAt(at))) {
+        case MCG_CAP -> {
+          // Not writable.
+        }
+        case VMX, ARCH_CAPABILITIES, PERF_CAPABILITIES ->
+            edit.write(msrs.indexAt(at), msrs.valueAt(at), false, moment);
+        default -> edit.forgetAt(at, moment);
       }
     }
     Tracked sregs = v.registers().sregs().forget(ALIASES, moment);
@@ -145,9 +149,9 @@ final class MsrRules {
       return tooMany(c.moment(), Ioctl.GET_MSRS);
     }
     int entries = msrs.held();
-    TimelineEvent noted = new TimelineEvent.CallNoted(c.moment(), Ioctl.GET_MSRS);
     if (entries != msrs.count()) {
-      return Decision.undecided(noted, "the entries of the list");
+      return new Decision(
+          new Outcome.Undecided("the entries of the list"), List.of(), null);
     }
     Shown shown = new Shown(msrs, entries);
     MsrReader reader = new MsrReader(v);
@@ -155,18 +159,18 @@ final class MsrRules {
       reader.read(msrs.index(i));
       Answer readable = reader.fate().accepted();
       if (readable.isNo()) {
-        return new Decision(new Outcome.Returns(i), List.of(noted), shown.reply(i));
+        return new Decision(new Outcome.Returns(i), List.of(), shown.reply(i));
       }
       if (!readable.isKnown()) {
         return new Decision(
             new Outcome.Undecided(missing(msrs, i, reader.fate())),
-            List.of(noted),
+            List.of(),
             shown.reply(i));
       }
       shown.values[i] = reader.value();
       shown.known[i] = reader.known();
     }
-    return new Decision(new Outcome.Returns(entries), List.of(noted), shown.reply(entries));
+    return new Decision(new Outcome.Returns(entries), List.of(), shown.reply(entries));
   }
 
   /** Values of the entries that were read so far. */
@@ -257,11 +261,12 @@ final class MsrRules {
   }
 
   /**
-   * What values read from a vCPU tell about the host that all its vCPUs share: KVM offers at least
-   * the VMX and PMU features that one of them had.
+   * What values read from a vCPU tell about the host, which all its vCPUs share.
+   *
+   * @param v the vCPU before the read
    */
-  static Host learn(Host host, TimelineEvent.MsrsRead e) {
-    return MsrVmx.learn(host, e.msrs(), Math.min(e.count(), e.msrs().held()));
+  static Host learn(Host host, Vcpu v, KvmMsrs msrs, int count) {
+    return MsrVmx.learn(host, v, msrs, Math.min(count, msrs.held()));
   }
 
   /** The MSRs of a vCPU that KVM_CREATE_VCPU just made, as far as they are certain. */
@@ -340,11 +345,11 @@ final class MsrRules {
   /**
    * KVM_X86_SETUP_MCE was accepted.
    *
-   * @param payload its argument, a u64
+   * @param cap the new IA32_MCG_CAP, its argument
    */
-  static MsrState afterMceSetup(MsrState s, Bytes payload, int moment) {
+  static MsrState afterMceSetup(MsrState s, long cap, int moment) {
     MsrState.Edit edit = s.edit();
-    MsrMachineCheck.setup(edit, payload.u64(0), moment);
+    MsrMachineCheck.setup(edit, cap, moment);
     return edit.done();
   }
 

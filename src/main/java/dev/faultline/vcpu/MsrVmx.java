@@ -12,7 +12,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>A restored value is measured against what KVM itself offers on the host. {@link
  * Host#featureMsrs} holds that as known values when the recording has them. Values that a vCPU was
- * seen with are there, too, but as not known: they only say that KVM offers at least that.
+ * seen with are there, too: as known when nobody wrote them since the vCPU's creation, else as not
+ * known, since they only say that KVM offers at least that.
  *
  * <p><em>Source:</em> {@code arch/x86/kvm/vmx/nested.c, vmx_set_vmx_msr(), vmx_get_vmx_msr()}; {@code
  * arch/x86/kvm/vmx/vmx.c, vmx_secondary_exec_control()}, v6.1.
@@ -159,16 +160,18 @@ final class MsrVmx {
   }
 
   /**
-   * What values read from a vCPU tell about the host: KVM offers at least as much.
+   * What values read from a vCPU tell about the host, which all its vCPUs share. A vCPU is created
+   * with all that KVM offers; what userspace wrote since is no more than that.
    *
+   * @param v the vCPU before the read
    * @param count how many entries were read
    */
-  static Host learn(Host host, KvmMsrs msrs, int count) {
+  static Host learn(Host host, Vcpu v, KvmMsrs msrs, int count) {
     MsrState offered = host.featureMsrs();
     MsrState.Edit edit = null;
     for (int i = 0; i < count; i++) {
       int index = msrs.index(i);
-      if (!bounded(index)) {
+      if (!offer(index)) {
         continue;
       }
       int at = offered.position(index);
@@ -176,23 +179,62 @@ final class MsrVmx {
         continue;
       }
       long data = msrs.data(i);
-      long most = at < 0 ? data : both(index, offered.valueAt(at), data);
-      if (at < 0 || most != offered.valueAt(at)) {
+      boolean exact = untouched(v.platform().msrs(), index) && shows(host, v, index, data);
+      long most = at < 0 || exact ? data : both(index, offered.valueAt(at), data);
+      if (exact || at < 0 || most != offered.valueAt(at)) {
         edit = edit == null ? offered.edit() : edit;
-        edit.write(index, most, false, Tracked.NOBODY);
+        edit.write(index, most, exact, Tracked.NOBODY);
       }
     }
     return edit == null ? host : host.withFeatureMsrs(edit.done());
   }
 
-  private static boolean bounded(int index) {
-    return Msr.isVmxCapability(index) || index == Msr.IA32_PERF_CAPABILITIES;
+  private static boolean offer(int index) {
+    return switch (index) {
+      case Msr.IA32_PERF_CAPABILITIES, Msr.IA32_ARCH_CAPABILITIES -> true;
+      default -> Msr.isVmxCapability(index) && source(index) == index && !fixed1(index);
+    };
+  }
+
+  private static boolean fixed1(int index) {
+    return index == Msr.IA32_VMX_CR0_FIXED1 || index == Msr.IA32_VMX_CR4_FIXED1;
+  }
+
+  /** Whether the vCPU's creation is in the recording and nobody wrote the MSR since. */
+  private static boolean untouched(MsrState msrs, int index) {
+    int at = msrs.position(index);
+    return at >= 0 && !msrs.knowsAt(at) && msrs.writerAt(at) == Tracked.NOBODY;
+  }
+
+  /** Whether an untouched vCPU's value is the host's own. */
+  private static boolean shows(Host host, Vcpu v, int index, long data) {
+    KernelVersion version = v.kernel().version();
+    boolean newer = version.compareTo(KernelVersion.V6_15) >= 0;
+    return switch (index) {
+      case Msr.IA32_PERF_CAPABILITIES -> version == KernelVersion.V6_1;
+      case Msr.IA32_ARCH_CAPABILITIES, Msr.IA32_VMX_VMFUNC, Msr.IA32_VMX_EPT_VPID_CAP ->
+          !newer || data != 0;
+      case Msr.IA32_VMX_PROCBASED_CTLS2 -> showsSecondary(host.supportedCpuid(), v);
+      default -> data != 0;
+    };
+  }
+
+  /** CPUID takes away controls; those that the host's CPUID lacks were never there. */
+  private static boolean showsSecondary(@Nullable KvmCpuid2 host, Vcpu v) {
+    KvmCpuid2 guest = v.platform().cpuid();
+    return host != null
+        && guest != null
+        && (wantedSecondary(host) & ~wantedSecondary(guest)) == 0;
   }
 
   /** The least that a KVM offers on which both values were seen. */
   private static long both(int index, long a, long b) {
     return switch (index) {
-      case Msr.IA32_VMX_EPT_VPID_CAP, Msr.IA32_VMX_VMFUNC, Msr.IA32_PERF_CAPABILITIES -> a | b;
+      case Msr.IA32_VMX_EPT_VPID_CAP,
+          Msr.IA32_VMX_VMFUNC,
+          Msr.IA32_PERF_CAPABILITIES,
+          Msr.IA32_ARCH_CAPABILITIES ->
+          a | b;
       case Msr.IA32_VMX_BASIC ->
           a & ~BASIC_SIZE & ~BASIC_FEATURES
               | (a | b) & BASIC_FEATURES
@@ -232,13 +274,18 @@ final class MsrVmx {
   static void reset(MsrState.Edit edit, Host host, int moment) {
     edit.write(Msr.IA32_VMX_CR0_FIXED0, CR0_FIXED0, true, moment);
     edit.write(Msr.IA32_VMX_CR4_FIXED0, Cr4.VMXE, true, moment);
-    MsrState offered = host.featureMsrs();
-    for (int at = 0; at < offered.size(); at++) {
-      int index = offered.indexAt(at);
-      if (Msr.isVmxCapability(index) && offered.knowsAt(at) && source(index) == index) {
-        edit.write(index, offered.valueAt(at), true, moment);
+    for (int index = Msr.IA32_VMX_BASIC; index <= Msr.IA32_VMX_VMFUNC; index++) {
+      if (offer(index) && index != Msr.IA32_VMX_CR0_FIXED0 && index != Msr.IA32_VMX_CR4_FIXED0) {
+        offered(edit, host, index, moment);
       }
     }
+  }
+
+  /** The value that the host offers; where it is not known, the MSR is there, but untouched. */
+  static void offered(MsrState.Edit edit, Host host, int index, int moment) {
+    MsrState offered = host.featureMsrs();
+    boolean known = offered.knows(index);
+    edit.write(index, known ? offered.value(index) : 0, known, known ? moment : Tracked.NOBODY);
   }
 
   /** Takes over what KVM_SET_CPUID2 makes of the MSRs. */
@@ -247,7 +294,9 @@ final class MsrVmx {
     MsrState before = v.platform().msrs();
     if (guest == null) {
       edit.write(Msr.IA32_VMX_CR4_FIXED1, 0, false, moment);
-      edit.write(Msr.IA32_VMX_PROCBASED_CTLS2, 0, false, moment);
+      if (before.knows(Msr.IA32_VMX_PROCBASED_CTLS2)) {
+        edit.write(Msr.IA32_VMX_PROCBASED_CTLS2, 0, false, moment);
+      }
       return;
     }
     boolean vmx = (GuestCpuid.register(guest, 1, 0, 'c') >>> 5 & 1) != 0;
@@ -264,7 +313,7 @@ final class MsrVmx {
       MsrState.Edit edit, Vcpu v, KvmCpuid2 guest, MsrState before, int moment) {
     int index = Msr.IA32_VMX_PROCBASED_CTLS2;
     int at = before.position(index);
-    if (at < 0) {
+    if (at < 0 || !before.knowsAt(at)) {
       return;
     }
     MsrState offered = v.vm().host().featureMsrs();
@@ -276,7 +325,7 @@ final class MsrVmx {
     long now = old & ~adjusted | wanted & adjusted;
     // Without KVM's own value nobody knows whether it offers a control that CPUID would switch on.
     boolean certain = offerKnown || (wanted & ~old) == 0;
-    edit.write(index, now, before.knowsAt(at) && certain, moment);
+    edit.write(index, now, certain, moment);
   }
 
   private static final long ADJUSTED_SECONDARY =

@@ -169,9 +169,11 @@ final class MsrWrites {
     return pmu;
   }
 
-  /** Kernels since 6.2 can be built without SMM, and SVM hides it from encrypted guests. */
+  /** Kernels since 6.2 can be built without SMM; the recorded ones were not. */
   private MsrFate smbase(int index) {
-    boolean always = kernel.version().compareTo(KernelVersion.V6_1) <= 0;
+    boolean always =
+        kernel.vendor() != KernelModel.Vendor.UNKNOWN && !listed(index).isNo()
+            || kernel.version().compareTo(KernelVersion.V6_1) <= 0;
     return always || listed(index).isYes() ? MsrFate.ACCEPTED : MsrFate.NO_HOST_LIST;
   }
 

@@ -29,6 +29,7 @@ public record Nested(Mode mode, Tracked header, Tracked vmcs12, Tracked shadowVm
    * @param smmGuestMode L2 is put aside while in SMM
    * @param restricted L2 runs without "unrestricted guest"
    * @param l1NmiMasked NMI blocking of L1 while L2 is active
+   * @param lazyFields the fields of vmcs12 that KVM copies only on demand still wait in vmcs02
    */
   public record Mode(
       Answer vmxon,
@@ -38,7 +39,8 @@ public record Nested(Mode mode, Tracked header, Tracked vmcs12, Tracked shadowVm
       Answer smmVmxon,
       Answer smmGuestMode,
       Answer restricted,
-      Answer l1NmiMasked) {
+      Answer l1NmiMasked,
+      Answer lazyFields) {
 
     /** VMX was never switched on. */
     public static final Mode OFF =
@@ -50,7 +52,8 @@ public record Nested(Mode mode, Tracked header, Tracked vmcs12, Tracked shadowVm
             Answer.NO,
             Answer.NO,
             Answer.CANNOT_TELL,
-            Answer.CANNOT_TELL);
+            Answer.CANNOT_TELL,
+            Answer.NO);
 
     /** Anything is possible. */
     public static final Mode UNKNOWN =
@@ -62,50 +65,35 @@ public record Nested(Mode mode, Tracked header, Tracked vmcs12, Tracked shadowVm
             Answer.CANNOT_TELL,
             Answer.CANNOT_TELL,
             Answer.CANNOT_TELL,
+            Answer.CANNOT_TELL,
             Answer.CANNOT_TELL);
 
     public Mode withVmxon(Answer changed) {
-      return new Mode(
-          changed,
-          guestMode,
-          runPending,
-          mtfPending,
-          smmVmxon,
-          smmGuestMode,
-          restricted,
-          l1NmiMasked);
+      return new Mode(changed, guestMode, runPending, mtfPending, smmVmxon, smmGuestMode, restricted, l1NmiMasked, lazyFields);
     }
 
     public Mode withGuestMode(Answer changed) {
-      return new Mode(
-          vmxon, changed, runPending, mtfPending, smmVmxon, smmGuestMode, restricted, l1NmiMasked);
-    }
-
-    public Mode withPending(Answer run, Answer mtf) {
-      return new Mode(
-          vmxon, guestMode, run, mtf, smmVmxon, smmGuestMode, restricted, l1NmiMasked);
-    }
-
-    public Mode withSmm(Answer smmVmxonChanged, Answer smmGuestModeChanged) {
-      return new Mode(
-          vmxon,
-          guestMode,
-          runPending,
-          mtfPending,
-          smmVmxonChanged,
-          smmGuestModeChanged,
-          restricted,
-          l1NmiMasked);
+      return new Mode(vmxon, changed, runPending, mtfPending, smmVmxon, smmGuestMode, restricted, l1NmiMasked, lazyFields);
     }
 
     public Mode withRestricted(Answer changed) {
-      return new Mode(
-          vmxon, guestMode, runPending, mtfPending, smmVmxon, smmGuestMode, changed, l1NmiMasked);
+      return new Mode(vmxon, guestMode, runPending, mtfPending, smmVmxon, smmGuestMode, changed, l1NmiMasked, lazyFields);
     }
 
     public Mode withL1NmiMasked(Answer changed) {
-      return new Mode(
-          vmxon, guestMode, runPending, mtfPending, smmVmxon, smmGuestMode, restricted, changed);
+      return new Mode(vmxon, guestMode, runPending, mtfPending, smmVmxon, smmGuestMode, restricted, changed, lazyFields);
+    }
+
+    public Mode withLazyFields(Answer changed) {
+      return new Mode(vmxon, guestMode, runPending, mtfPending, smmVmxon, smmGuestMode, restricted, l1NmiMasked, changed);
+    }
+
+    public Mode withPending(Answer run, Answer mtf) {
+      return new Mode(vmxon, guestMode, run, mtf, smmVmxon, smmGuestMode, restricted, l1NmiMasked, lazyFields);
+    }
+
+    public Mode withSmm(Answer smmVmxonChanged, Answer smmGuestModeChanged) {
+      return new Mode(vmxon, guestMode, runPending, mtfPending, smmVmxonChanged, smmGuestModeChanged, restricted, l1NmiMasked, lazyFields);
     }
 
     /** Whether KVM has a VMXON region on record, in SMM or not. */

@@ -3,6 +3,7 @@ package dev.faultline.vcpu;
 import dev.faultline.FieldSet;
 import dev.faultline.kvm.KvmNestedState;
 import dev.faultline.vmx.Vmcs12;
+import dev.faultline.vmx.VmcsField;
 
 /** Positions of the fields of nested state in their layouts. */
 final class NestedFields {
@@ -17,8 +18,12 @@ final class NestedFields {
   static final int DEADLINE =
       KvmNestedState.HEADER_LAYOUT.indexOf("vmx.preemption_timer_deadline");
 
-  /** The part of a vmcs12 that KVM_SET_NESTED_STATE reads. */
-  static final FieldSet VMCS12_PACKED = packed();
+  /**
+   * The fields that KVM copies from vmcs02 to vmcs12 only on demand.
+   *
+   * <p><em>Source:</em> {@code arch/x86/kvm/vmx/nested.c, sync_vmcs02_to_vmcs12_rare()}, v6.1.
+   */
+  static final FieldSet LAZY = lazy();
 
   private NestedFields() {}
 
@@ -26,11 +31,16 @@ final class NestedFields {
     return KvmNestedState.HEADER_LAYOUT.field(headerField).offset();
   }
 
-  private static FieldSet packed() {
+  private static FieldSet lazy() {
     FieldSet set = FieldSet.none(Vmcs12.LAYOUT.count());
-    for (int f = 0; f < Vmcs12.LAYOUT.count(); f++) {
-      if (Vmcs12.LAYOUT.field(f).offset() < Vmcs12.SIZE_PACKED) {
-        set = set.with(f);
+    for (VmcsField field : VmcsField.values()) {
+      String name = field.name();
+      boolean segment =
+          name.matches("GUEST_(ES|CS|SS|DS|FS|GS|LDTR|TR|GDTR|IDTR)_(SELECTOR|LIMIT|BASE|AR_BYTES)");
+      boolean eager =
+          field == VmcsField.GUEST_CS_AR_BYTES || field == VmcsField.GUEST_SS_AR_BYTES;
+      if (segment && !eager || field == VmcsField.GUEST_PENDING_DBG_EXCEPTIONS) {
+        set = set.with(Vmcs12.indexOf(field));
       }
     }
     return set;

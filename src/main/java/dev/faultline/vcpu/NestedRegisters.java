@@ -38,6 +38,8 @@ final class NestedRegisters {
   private static final int AR_UNUSABLE = 1 << 16;
   private static final int SHADOW_MOV_SS = 1;
   private static final int SHADOW_STI = 2;
+  private static final long INTR_INFO_INVALID = 0x7fff_ffffL;
+  private static final int LAUNCH_STATE = Vmcs12.LAYOUT.indexOf("vmcs12.launch_state");
   private static final int DR7 = KvmDebugregs.LAYOUT.indexOf("dr7");
 
   /** Where a segment register lives in struct kvm_sregs and in vmcs12. */
@@ -312,12 +314,19 @@ final class NestedRegisters {
 
   /** L2 is left without an exit: its state goes to vmcs12, L1's host state is loaded. */
   static Vcpu leave(Vcpu v, int moment) {
-    Vcpu next = v.withNested(v.nested().withVmcs12(synchronizedVmcs12(v, moment)));
-    next = next.withEvents(EventRules.clearQueues(next.events(), moment));
+    return leaveFrom(v.withNested(v.nested().withVmcs12(synchronizedVmcs12(v, moment))), moment);
+  }
+
+  private static Vcpu leaveFrom(Vcpu v, int moment) {
+    Vcpu next = v.withEvents(EventRules.clearQueues(v.events(), moment));
     next = MpStateRules.runnable(next, Answer.YES, moment);
     Answer masked = next.nested().mode().l1NmiMasked();
     Nested.Mode mode =
-        next.nested().mode().withGuestMode(Answer.NO).withPending(Answer.NO, Answer.NO);
+        next.nested()
+            .mode()
+            .withGuestMode(Answer.NO)
+            .withPending(Answer.NO, Answer.NO)
+            .withLazyFields(Answer.YES);
     next = next.withNested(next.nested().withMode(mode));
     next =
         next.withEvents(
@@ -327,6 +336,29 @@ final class NestedRegisters {
                 .set(EventsFields.NMI_MASKED, masked.isYes() ? 1 : 0, masked.isKnown())
                 .done());
     return loadHostState(next, moment);
+  }
+
+  /**
+   * L2 exits to L1 outside KVM_RUN, with this reason and no qualification.
+   *
+   * <p><em>Source:</em> {@code arch/x86/kvm/vmx/nested.c, nested_vmx_vmexit(), prepare_vmcs12()}.
+   */
+  static Vcpu exit(Vcpu v, int reason, int moment) {
+    Tracked vmcs12 = synchronizedVmcs12(v, moment);
+    Tracked.Edit edit = vmcs12.edit(moment);
+    edit.set(Vmcs12.indexOf(VmcsField.VM_EXIT_REASON), reason);
+    edit.set(Vmcs12.indexOf(VmcsField.EXIT_QUALIFICATION), 0);
+    edit.set(LAUNCH_STATE, 1);
+    edit.set(
+        Vmcs12.indexOf(VmcsField.VM_ENTRY_INTR_INFO_FIELD),
+        get(vmcs12, VmcsField.VM_ENTRY_INTR_INFO_FIELD) & INTR_INFO_INVALID,
+        knows(vmcs12, VmcsField.VM_ENTRY_INTR_INFO_FIELD));
+    edit.set(Vmcs12.indexOf(VmcsField.VM_EXIT_INTR_INFO), 0);
+    edit.forget(Vmcs12.indexOf(VmcsField.IDT_VECTORING_INFO_FIELD));
+    edit.forget(Vmcs12.indexOf(VmcsField.IDT_VECTORING_ERROR_CODE));
+    edit.forget(Vmcs12.indexOf(VmcsField.VM_EXIT_INSTRUCTION_LEN));
+    edit.forget(Vmcs12.indexOf(VmcsField.VMX_INSTRUCTION_INFO));
+    return leaveFrom(v.withNested(v.nested().withVmcs12(edit.done())), moment);
   }
 
   private static Vcpu loadHostState(Vcpu v, int moment) {

@@ -348,7 +348,8 @@ final class NestedRules {
             Answer.NO,
             v.nested().mode().smmGuestMode(),
             Answer.CANNOT_TELL,
-            Answer.CANNOT_TELL);
+            Answer.CANNOT_TELL,
+            v.nested().mode().lazyFields());
     Tracked header =
         v.nested()
             .header()
@@ -400,7 +401,9 @@ final class NestedRules {
       return next;
     }
     Nested.Mode off =
-        Nested.Mode.OFF.withSmm(Answer.NO, mode.smmGuestMode());
+        Nested.Mode.OFF
+            .withSmm(Answer.NO, mode.smmGuestMode())
+            .withLazyFields(next.nested().mode().lazyFields());
     return next.withNested(
         new Nested(
             off,
@@ -424,7 +427,10 @@ final class NestedRules {
     Nested.Mode mode = v.nested().mode();
     Nested off =
         new Nested(
-            Nested.Mode.OFF.withSmm(Answer.NO, mode.smmGuestMode()),
+            Nested.Mode.OFF
+                .withSmm(Answer.NO, mode.smmGuestMode())
+                .withLazyFields(
+                    mode.guestMode().isNo() ? mode.lazyFields() : Answer.CANNOT_TELL),
             offHeader(v.nested().header(), moment),
             Tracked.neverSeen(Vmcs12.LAYOUT),
             Tracked.neverSeen(Vmcs12.LAYOUT));
@@ -463,16 +469,16 @@ final class NestedRules {
       Tracked vmcs12 =
           nested.mode().guestMode().isYes()
               ? NestedRegisters.synchronizedVmcs12(v, c.moment())
-              : nested.vmcs12();
+              : copiedOnDemand(nested, c.moment());
       FieldSet known = nested.mode().guestMode().isKnown() ? vmcs12.known() : NO_VMCS12;
       parts.add(
-          new Reply.Struct("vmcs12.", HEADER, Vmcs12.LAYOUT, vmcs12.bytes(), known));
+          new Reply.Struct("", HEADER, Vmcs12.LAYOUT, vmcs12.bytes(), known));
     }
     if (shadow.isYes()) {
       Tracked shadowVmcs12 = nested.shadowVmcs12();
       parts.add(
           new Reply.Struct(
-              "shadow_vmcs12.",
+              "shadow_",
               HEADER + Vmcs12.SIZE,
               Vmcs12.LAYOUT,
               shadowVmcs12.bytes(),
@@ -484,6 +490,27 @@ final class NestedRules {
             new Outcome.Undecided("how large the nested state is"),
             List.of(),
             new Reply.Parts(List.copyOf(parts)));
+  }
+
+  /**
+   * Outside L2 KVM first copies the fields that it copies lazily, from the vmcs02 that there is: a
+   * new, empty one if KVM left nested operation since L2 ran.
+   */
+  private static Tracked copiedOnDemand(Nested nested, int moment) {
+    Answer lazy = nested.mode().lazyFields();
+    Tracked vmcs12 = nested.vmcs12();
+    if (lazy.isNo()) {
+      return vmcs12;
+    }
+    if (!lazy.isKnown()) {
+      return vmcs12.doubt(vmcs12.known().intersect(NestedFields.LAZY));
+    }
+    Tracked.Edit edit = vmcs12.edit(moment);
+    FieldSet fields = NestedFields.LAZY;
+    for (int f = fields.next(0); f >= 0; f = fields.next(f + 1)) {
+      edit.set(f, 0, vmcs12.knows(f));
+    }
+    return edit.done();
   }
 
   private static final FieldSet NO_VMCS12 = FieldSet.none(Vmcs12.LAYOUT.count());
@@ -575,12 +602,15 @@ final class NestedRules {
             or(old.smmVmxon(), smmVmxon),
             on ? or(old.smmGuestMode(), smmGuest) : old.smmGuestMode(),
             old.restricted(),
-            old.l1NmiMasked());
+            old.l1NmiMasked(),
+            Answer.NO);
     Tracked header = DeviceRules.learnAll(v.nested().header(), headerOf(s));
     Nested nested = v.nested().withMode(read).withHeader(header);
     Vmcs12 vmcs12 = s.vmcs12();
     if (vmcs12 != null) {
-      Tracked learned = DeviceRules.learnAll(nested.vmcs12(), vmcs12.raw());
+      Tracked before =
+          old.guestMode().isYes() ? nested.vmcs12() : copiedOnDemand(v.nested(), e.moment());
+      Tracked learned = DeviceRules.learnAll(before, vmcs12.raw());
       Answer restricted = Nested.restricted(learned);
       nested = nested.withVmcs12(learned).withMode(read.withRestricted(restricted));
     }

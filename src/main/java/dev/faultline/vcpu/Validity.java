@@ -81,7 +81,7 @@ public final class Validity {
   static GuestState guestState(Tracked sregs, long rflags) {
     KvmSregs s = new KvmSregs(sregs.bytes());
     return new GuestState(
-        s.cr0(), rflags, s.cs(), s.ss(), s.ds(), s.es(), s.fs(), s.gs(), s.tr(), s.ldt());
+        s.cr0(), rflags, s.cs(), s.ds(), s.es(), s.fs(), s.gs(), s.ss(), s.tr(), s.ldt());
   }
 
   /** The fields of struct kvm_sregs that a failing check looks at, for naming their last writer. */

@@ -116,6 +116,9 @@ public final class VcpuModel {
       case VcpuCommand.Interrupt c -> EventRules.interrupt(v, c);
       case VcpuCommand.EnableCap c -> TableRules.enableCap(v, c);
       case VcpuCommand.Run c -> RunRules.decide(v, c);
+      case VcpuCommand.BadPointer c ->
+          DeviceRules.refused(
+              c.moment(), c.ioctl(), Errno.EFAULT, CallCheck.ARGUMENT_UNREADABLE);
       case VcpuCommand.Other c -> other(c);
     };
   }
@@ -313,6 +316,7 @@ public final class VcpuModel {
       case VcpuCommand.Interrupt _ -> Ioctl.INTERRUPT;
       case VcpuCommand.EnableCap _ -> Ioctl.ENABLE_CAP;
       case VcpuCommand.Run _ -> Ioctl.RUN;
+      case VcpuCommand.BadPointer c -> c.ioctl();
       case VcpuCommand.Other c -> c.ioctl();
     };
   }
