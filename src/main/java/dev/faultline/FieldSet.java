@@ -12,7 +12,7 @@ import org.jspecify.annotations.Nullable;
  */
 public final class FieldSet {
   /** Up to this many fields, the empty and the full set are made once. */
-  private static final int SHARED = 1024;
+  private static final int SHARED = 640;
 
   private static final FieldSet[] NONE = new FieldSet[SHARED + 1];
   private static final FieldSet[] ALL = new FieldSet[SHARED + 1];

@@ -1,6 +1,7 @@
 package dev.faultline;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 import java.util.TreeMap;
@@ -179,13 +180,15 @@ public final class StructLayout {
   }
 
   private FieldSet kindSet(StructField.Kind kind) {
-    FieldSet set = none();
+    int[] chosen = new int[fields.size()];
+    int count = 0;
     for (int i = 0; i < fields.size(); i++) {
       if (fields.get(i).kind() == kind) {
-        set = set.with(i);
+        chosen[count] = i;
+        count++;
       }
     }
-    return set;
+    return FieldSet.of(fields.size(), Arrays.copyOf(chosen, count));
   }
 
   @Override
