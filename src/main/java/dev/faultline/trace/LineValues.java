@@ -2,6 +2,7 @@ package dev.faultline.trace;
 
 import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonFactoryBuilder;
+import com.fasterxml.jackson.core.JsonLocation;
 import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.JsonToken;
@@ -472,10 +473,11 @@ final class LineValues {
           e);
     }
     boolean limit = e instanceof StreamConstraintsException;
+    JsonLocation location = e.getLocation();
     String detail =
-        limit
+        limit || location == null
             ? Shown.sentence(e.getOriginalMessage())
-            : "wrong at column " + e.getLocation().getColumnNr();
+            : "wrong at column " + location.getColumnNr();
     return new TraceSyntaxException(
         limit ? ErrorCode.TRACE_VALUE : ErrorCode.TRACE_SYNTAX,
         where()

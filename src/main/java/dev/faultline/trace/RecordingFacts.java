@@ -1,6 +1,7 @@
 package dev.faultline.trace;
 
 import com.fasterxml.jackson.core.JsonFactory;
+import com.fasterxml.jackson.core.JsonLocation;
 import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.JsonToken;
@@ -13,6 +14,7 @@ import java.io.InputStream;
 import java.util.Collections;
 import java.util.SortedMap;
 import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What is known of a recording besides its lines: the machine it was made on, from the {@code
@@ -78,7 +80,7 @@ public record RecordingFacts(
           ErrorCode.RECORDING_FACTS,
           source
               + ":"
-              + e.getLocation().getLineNr()
+              + line(e.getLocation())
               + ": expected a JSON object of facts, found damage ("
               + Shown.sentence(e.getOriginalMessage())
               + "); mend the file, or move it away to read the recording without it",
@@ -93,6 +95,13 @@ public record RecordingFacts(
               + "; copy the file again, or move it away to read the recording without it",
           e);
     }
+  }
+
+  /**
+   * An exceeded limit has no location; such a text begins in the first line or hides where it does.
+   */
+  private static int line(@Nullable JsonLocation location) {
+    return location == null ? 1 : location.getLineNr();
   }
 
   private static RecordingFacts read(String name, String source, JsonParser json)

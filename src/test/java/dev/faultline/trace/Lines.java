@@ -65,9 +65,16 @@ final class Lines {
 
   /** A trace event of a thread at a time in microseconds. */
   static String event(long tid, long us, String text) {
-    return String.format(
-        "             vmm-%-7d [000] d..1. %5d.%06d: %s%n",
-        tid, us / 1_000_000, us % 1_000_000, text);
+    String fraction = Long.toString(1_000_000 + us % 1_000_000).substring(1);
+    return "             vmm-"
+        + tid
+        + "       [000] d..1.     "
+        + us / 1_000_000
+        + "."
+        + fraction
+        + ": "
+        + text
+        + "\n";
   }
 
   static String enter(long seq, long us, String name) {

@@ -1,0 +1,35 @@
+package dev.faultline.ingest;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+
+/** The recordings that tests may read: those that are shipped, and all others that are at hand. */
+final class Recordings {
+  private static final Path SHIPPED = Path.of("timelines");
+
+  private Recordings() {}
+
+  /** The folder with the others: a property, else a variable, else beside the repository. */
+  private static Path folder() {
+    String property = System.getProperty("faultline.recordings");
+    if (property != null) {
+      return Path.of(property);
+    }
+    String variable = System.getenv("FAULTLINE_RECORDINGS");
+    return Path.of(variable == null ? "../shared/recordings" : variable);
+  }
+
+  static List<RecordingSource> all() {
+    List<RecordingSource> found = new ArrayList<>(Inputs.open(SHIPPED));
+    if (Files.isDirectory(folder())) {
+      found.addAll(Inputs.open(folder()));
+    }
+    return found;
+  }
+
+  static RecordingSource shipped(String name) {
+    return Inputs.open(SHIPPED.resolve(name)).getFirst();
+  }
+}
