@@ -216,6 +216,7 @@ public final class Reexecution {
       case VmCommand.CreateIrqchip _ -> Ioctl.CREATE_IRQCHIP;
       case VmCommand.SetBootCpuId _ -> Ioctl.SET_BOOT_CPU_ID;
       case VmCommand.EnableCap _ -> Ioctl.ENABLE_CAP;
+      case VmCommand.SetMemoryRegion _ -> Ioctl.SET_USER_MEMORY_REGION;
       case VmCommand.Other o -> o.ioctl();
     };
   }

@@ -1,8 +1,8 @@
 package dev.faultline.timeline;
 
 import dev.faultline.Check;
-import dev.faultline.vcpu.FaultCause;
 import dev.faultline.vcpu.Outcome;
+import dev.faultline.vcpu.TimelineEvent;
 
 /** Outcomes in the words of results. */
 public final class Words {
@@ -31,12 +31,18 @@ public final class Words {
       case Outcome.Runs r ->
           r.fault() == null
               ? "no rule ends it before the guest runs"
-              : r.fault().cause() == FaultCause.REQUESTED
-                  ? "a triple fault was requested"
-                  : r.fault().failed() == null
-                      ? "L2's state needs emulation"
-                      : check(r.fault().failed());
+              : fault(r.fault());
       case Outcome.Undecided u -> u.missing() + " is not known";
+    };
+  }
+
+  private static String fault(TimelineEvent.TripleFaultSynthesized fault) {
+    Check failed = fault.failed();
+    return switch (fault.cause()) {
+      case REQUESTED -> "a triple fault was requested";
+      case NO_PAGE_ROOT -> "the root of L2's page tables lies in no memory slot";
+      case INVALID_GUEST_STATE ->
+          failed == null ? "L2's state needs emulation" : check(failed);
     };
   }
 

@@ -92,7 +92,6 @@ enum Key {
   /**
    * The key's place in arrays that live no longer than the program; nothing stored depends on it.
    */
-  @SuppressWarnings("EnumOrdinal")
   int slot() {
     return ordinal();
   }

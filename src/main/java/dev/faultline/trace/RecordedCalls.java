@@ -19,6 +19,7 @@ import dev.faultline.kvm.KvmRegs;
 import dev.faultline.kvm.KvmRun;
 import dev.faultline.kvm.KvmSregs;
 import dev.faultline.kvm.KvmSregs2;
+import dev.faultline.kvm.KvmUserspaceMemoryRegion;
 import dev.faultline.kvm.KvmVcpuEvents;
 import dev.faultline.kvm.KvmXcrs;
 import dev.faultline.kvm.KvmXsave;
@@ -174,6 +175,8 @@ public final class RecordedCalls {
           case CREATE_IRQCHIP -> new VmCommand.CreateIrqchip(moment);
           case SET_BOOT_CPU_ID -> new VmCommand.SetBootCpuId(moment, (int) call.arg());
           case ENABLE_CAP -> new VmCommand.EnableCap(moment, new KvmEnableCap(call.in()));
+          case SET_USER_MEMORY_REGION ->
+              new VmCommand.SetMemoryRegion(moment, new KvmUserspaceMemoryRegion(call.in()));
           default -> new VmCommand.Other(moment, ioctl);
         };
     if (ioctl == Ioctl.CHECK_EXTENSION) {

@@ -97,9 +97,7 @@ public record RecordingFacts(
     }
   }
 
-  /**
-   * An exceeded limit has no location; such a text begins in the first line or hides where it does.
-   */
+  /** An exceeded limit comes without a location; such a file is mostly one line. */
   private static int line(@Nullable JsonLocation location) {
     return location == null ? 1 : location.getLineNr();
   }

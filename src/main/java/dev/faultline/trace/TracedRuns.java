@@ -52,7 +52,7 @@ final class TracedRuns {
     }
     boolean rejected =
         call.ret() == 0
-            && run.exit() == KvmExit.KVM_EXIT_INTERNAL_ERROR
+            && (run.exit() == KvmExit.KVM_EXIT_INTERNAL_ERROR || run.exit() == null)
             && call.coverage() == TraceCoverage.FILTERED;
     return rejected ? Answer.NO : Answer.CANNOT_TELL;
   }
@@ -109,10 +109,8 @@ final class TracedRuns {
               new TimelineEvent.NestedVmEntered(
                   m, e.rip(), e.vmcs(), e.nestedRip(), Answer.of(e.nestedPaging())));
         }
-        case TraceEvent.NestedVmEnterFailed e -> {
-          started();
-          inner.add(m -> new TimelineEvent.NestedVmEntryFailed(m, e.message()));
-        }
+        case TraceEvent.NestedVmEnterFailed e ->
+            inner.add(m -> new TimelineEvent.NestedVmEntryFailed(m, e.message()));
         case TraceEvent.SmmTransition e -> {
           started();
           l1 = true;

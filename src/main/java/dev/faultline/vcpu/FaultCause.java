@@ -13,5 +13,11 @@ public enum FaultCause {
    *
    * <p><em>Source:</em> {@code arch/x86/kvm/x86.c, vcpu_enter_guest()}, KVM_REQ_TRIPLE_FAULT.
    */
-  REQUESTED
+  REQUESTED,
+  /**
+   * The root of L2's page tables lies in no memory slot.
+   *
+   * <p><em>Source:</em> {@code arch/x86/kvm/mmu/mmu.c, mmu_check_root()}, KVM_REQ_TRIPLE_FAULT.
+   */
+  NO_PAGE_ROOT
 }

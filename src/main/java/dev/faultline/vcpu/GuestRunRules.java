@@ -139,6 +139,7 @@ final class GuestRunRules {
     return next.withProgress(
         next.progress()
             .withSmiRequested(Answer.NO)
+            .withNestedPagesAwaited(Answer.NO)
             .withInitOrSipiPossible(alone ? Answer.NO : Answer.CANNOT_TELL));
   }
 
@@ -195,12 +196,19 @@ final class GuestRunRules {
             .set(EventsFields.NMI_INJECTED, 0)
             .set(EventsFields.TRIPLE_FAULT, 0);
     if (alone) {
-      edit.set(EventsFields.NMI_PENDING, 0)
-          .set(EventsFields.SMI_PENDING, 0)
-          .set(EventsFields.LATCHED_INIT, 0);
+      // Blocked ones stay pending while the guest runs; none came from elsewhere.
+      for (int field : BLOCKABLE) {
+        if (events.is(field, 0).isYes()) {
+          edit.set(field, 0);
+        }
+      }
     }
     return edit.done();
   }
+
+  private static final int[] BLOCKABLE = {
+    EventsFields.NMI_PENDING, EventsFields.SMI_PENDING, EventsFields.LATCHED_INIT
+  };
 
   private static Nested nestedAfter(Vcpu v, RunResult result, int moment) {
     Nested nested = v.nested();
@@ -328,8 +336,21 @@ final class GuestRunRules {
                     .withRestricted(restricted)));
   }
 
+  /** KVM prints this one also when it looks at a list without refusing the entry. */
+  private static final String HARMLESS = "e->reserved != 0";
+
+  /**
+   * A failed check of a VM-Enter of L1 leaves L1 running; a failed reload of the PDPTEs of a restored
+   * L2 leaves L2 active.
+   */
   static Vcpu evolve(Vcpu v, TimelineEvent.NestedVmEntryFailed e) {
     Nested.Mode mode = v.nested().mode();
+    if (v.progress().nestedPagesAwaited().isYes() && mode.guestMode().isYes()) {
+      return v;
+    }
+    if (e.condition().equals(HARMLESS)) {
+      return v.withNested(v.nested().withMode(mode.withGuestMode(Answer.CANNOT_TELL)));
+    }
     return v.withNested(
         v.nested()
             .withMode(mode.withGuestMode(Answer.NO).withPending(Answer.NO, Answer.CANNOT_TELL)));
@@ -402,7 +423,10 @@ final class GuestRunRules {
             .set(EventsFields.SMM, 0)
             .set(EventsFields.SMM_INSIDE_NMI, 0)
             .done();
-    return v.withEvents(events).withNested(v.nested().withMode(out));
+    boolean untold = v.kernel().version() == KernelVersion.V5_10;
+    // Before kvm_nested_vmenter nothing tells whether RSM reached L2.
+    return v.withEvents(events)
+        .withNested(v.nested().withMode(untold ? Nested.Mode.UNKNOWN : out));
   }
 
   static Vcpu evolve(Vcpu v, TimelineEvent.TripleFaultSynthesized e) {

@@ -92,6 +92,18 @@ final class LapicRules {
         v.platform().withLapic(lapic.edit(moment).set(TPR, tpr).forget(PPR).done()));
   }
 
+  /** Switching the APIC on, or to x2APIC mode, sets its identifiers. */
+  static Vcpu modeSet(Vcpu v, Tracked before, long apicBase, int moment) {
+    Tracked lapic = v.platform().lapic();
+    long switches = ApicBase.EN | ApicBase.EXTD;
+    boolean same =
+        before.knows(SregsFields.APIC_BASE)
+            && ((before.value(SregsFields.APIC_BASE) ^ apicBase) & switches) == 0;
+    return same || lapic.seen().isEmpty()
+        ? v
+        : v.withPlatform(v.platform().withLapic(lapic.forget(X2APIC, moment)));
+  }
+
   static Decision get(Vcpu v, VcpuCommand.GetLapic c) {
     if (v.vm().irqchip().lapicInKernel().isNo()) {
       return DeviceRules.refused(

@@ -9,8 +9,7 @@ import dev.faultline.Check;
  * the number of entries done. KVM tests an entry by the checks of its MSR, in the order given here.
  */
 public enum MsrCheck implements Check {
-  MSR_COUNT(
-      "A list of MSRs can have at most 255 entries", "msr_io()", "nmsrs >= MAX_IO_MSRS"),
+  MSR_COUNT("A list of MSRs can have at most 255 entries", "msr_io()", "nmsrs >= MAX_IO_MSRS"),
   MSR_UNSUPPORTED(
       "KVM does not provide this MSR, and kvm.ignore_msrs is off",
       "kvm_set_msr_common()",
@@ -32,9 +31,7 @@ public enum MsrCheck implements Check {
       "set_efer()",
       "efer & efer_reserved_bits"),
   MSR_APIC_BASE_RESERVED(
-      "IA32_APIC_BASE cannot have reserved bits",
-      "kvm_set_apic_base()",
-      "data & reserved_bits"),
+      "IA32_APIC_BASE cannot have reserved bits", "kvm_set_apic_base()", "data & reserved_bits"),
   MSR_APIC_BASE_MODE(
       "x2APIC mode needs the local APIC to be enabled",
       "kvm_set_apic_base()",
@@ -139,8 +136,7 @@ public enum MsrCheck implements Check {
       "data && !vcpu_to_pmu(vcpu)->version"),
   MSR_PMU_BITS(
       "The guest's PMU does not have these bits", "intel_pmu_set_msr()", "data & reserved_bits"),
-  MSR_PRED_CMD_BITS(
-      "IA32_PRED_CMD knows IBPB only", "vmx_set_msr()", "data & ~PRED_CMD_IBPB"),
+  MSR_PRED_CMD_BITS("IA32_PRED_CMD knows IBPB only", "vmx_set_msr()", "data & ~PRED_CMD_IBPB"),
   MSR_TSX_CTRL_BITS(
       "IA32_TSX_CTRL has two bits",
       "vmx_set_msr()",
@@ -162,14 +158,12 @@ public enum MsrCheck implements Check {
       "vmx_set_msr()",
       "!kvm_mpx_supported || data & MSR_IA32_BNDCFGS_RSVD"),
   MSR_MTRR_NUMBER("This number is no MTRR", "kvm_mtrr_valid()", "!msr_mtrr_valid(msr)"),
-  MSR_MTRR_TYPE(
-      "An MTRR needs a valid memory type", "kvm_mtrr_valid()", "!valid_mtrr_type(data)"),
+  MSR_MTRR_TYPE("An MTRR needs a valid memory type", "kvm_mtrr_valid()", "!valid_mtrr_type(data)"),
   MSR_MTRR_RESERVED(
       "An MTRR cannot have reserved bits or addresses beyond the guest's width",
       "kvm_mtrr_valid()",
       "data & mask"),
-  MSR_MC_BANK(
-      "The vCPU has fewer machine-check banks", "set_msr_mce()", "msr > last_msr"),
+  MSR_MC_BANK("The vCPU has fewer machine-check banks", "set_msr_mce()", "msr > last_msr"),
   MSR_MCG_CTL(
       "IA32_MCG_CTL is zero or all ones, and only zero without MCG_CTL_P",
       "set_msr_mce()",
@@ -182,32 +176,29 @@ public enum MsrCheck implements Check {
       "A bank's CTL2 needs MCG_CMCI_P and has a threshold and one flag",
       "set_msr_mce()",
       "data & ~(MCI_CTL2_CMCI_EN | MCI_CTL2_CMCI_THRESHOLD_MASK)"),
-  MSR_MCG_EXT_CTL(
-      "IA32_MCG_EXT_CTL has one bit", "vmx_set_msr()", "data & ~MCG_EXT_CTL_LMCE_EN"),
+  MSR_MCG_EXT_CTL("IA32_MCG_EXT_CTL has one bit", "vmx_set_msr()", "data & ~MCG_EXT_CTL_LMCE_EN"),
   MSR_STEAL_TIME_RESERVED(
-      "KVM_STEAL_TIME is an address aligned to 128 bytes and a flag",
+      "KVM_STEAL_TIME is an address aligned to 64 bytes and a flag",
       "kvm_set_msr_common()",
       "data & KVM_STEAL_RESERVED_MASK"),
   MSR_ASYNC_PF_RESERVED(
-      "KVM_ASYNC_PF_EN cannot have bits 4 and 5",
-      "kvm_pv_enable_async_pf()",
-      "data & 0x30"),
+      "KVM_ASYNC_PF_EN cannot have bits 4 and 5", "kvm_pv_enable_async_pf()", "data & 0x30"),
   MSR_ASYNC_PF_LAPIC(
       "Asynchronous page faults need a local APIC in the kernel",
       "kvm_pv_enable_async_pf()",
       "!lapic_in_kernel"),
-  MSR_ASYNC_PF_VECTOR(
-      "KVM_ASYNC_PF_INT is a vector", "kvm_pv_enable_async_pf_int()", "data >> 8"),
+  MSR_ASYNC_PF_VECTOR("KVM_ASYNC_PF_INT is a vector", "kvm_pv_enable_async_pf_int()", "data >> 8"),
   MSR_PV_EOI_ALIGNMENT(
       "KVM_PV_EOI_EN is an address aligned to 4 bytes and a flag",
       "kvm_lapic_set_pv_eoi()",
       "!IS_ALIGNED(addr, 4)"),
   MSR_POLL_CONTROL_BITS(
       "KVM_POLL_CONTROL has one bit", "kvm_set_msr_common()", "data & (-1ULL << 1)"),
-  MSR_HYPERV_UNKNOWN(
-      "KVM does not provide this Hyper-V MSR", "kvm_hv_set_msr()", "default"),
+  MSR_HYPERV_UNKNOWN("KVM does not provide this Hyper-V MSR", "kvm_hv_set_msr()", "default"),
   MSR_HYPERV_BITS(
-      "The Hyper-V MSR cannot have this value", "kvm_hv_set_msr()", "new_vp_index >= KVM_MAX_VCPUS"),
+      "The Hyper-V MSR cannot have this value",
+      "kvm_hv_set_msr()",
+      "new_vp_index >= KVM_MAX_VCPUS"),
   MSR_HWCR_BITS("K7_HWCR cannot have this bit", "kvm_set_msr_common()", "data != BIT_ULL(18)"),
   MSR_VIRT_SPEC_CTRL_BITS(
       "AMD64_VIRT_SPEC_CTRL knows SSBD only", "svm_set_msr()", "data & ~SPEC_CTRL_SSBD"),

@@ -114,8 +114,7 @@ final class MsrHyperv {
 
   /** KVM writes the hypercall page once the guest has told who it is. */
   private static MsrFate hypercall(MsrState msrs, long data) {
-    boolean noGuest =
-        msrs.knows(Msr.HV_X64_GUEST_OS_ID) && msrs.value(Msr.HV_X64_GUEST_OS_ID) == 0;
+    boolean noGuest = msrs.knows(Msr.HV_X64_GUEST_OS_ID) && msrs.value(Msr.HV_X64_GUEST_OS_ID) == 0;
     return (data & ENABLE) == 0 || noGuest ? MsrFate.ACCEPTED : MsrFate.NO_MEMORY;
   }
 

@@ -5,8 +5,8 @@ import dev.faultline.x86.Msr;
 /**
  * How KVM treats an MSR that userspace reads or writes: one constant for each rule.
  *
- * <p><em>Source:</em> {@code arch/x86/kvm/x86.c, kvm_set_msr_common(), kvm_get_msr_common()}; {@code
- * arch/x86/kvm/vmx/vmx.c, vmx_set_msr(), vmx_get_msr()}; {@code arch/x86/kvm/svm/svm.c,
+ * <p><em>Source:</em> {@code arch/x86/kvm/x86.c, kvm_set_msr_common(), kvm_get_msr_common()};
+ * {@code arch/x86/kvm/vmx/vmx.c, vmx_set_msr(), vmx_get_msr()}; {@code arch/x86/kvm/svm/svm.c,
  * svm_set_msr()}, v6.1.
  */
 enum MsrKind {

@@ -88,8 +88,7 @@ final class MsrMachineCheck {
         kind == MsrKind.MC_CTL2
             ? index - MsrKind.IA32_MC0_CTL2
             : (index - Msr.IA32_MC0_CTL) / MSRS_OF_A_BANK;
-    if (kind == MsrKind.MC_CTL2
-        && to.vcpu().kernel().version().compareTo(KernelVersion.V6_1) < 0) {
+    if (kind == MsrKind.MC_CTL2 && to.vcpu().kernel().version().compareTo(KernelVersion.V6_1) < 0) {
       to.refuse(MsrCheck.MSR_MTRR_NUMBER);
     } else if (!known) {
       to.cannotTell(MsrFate.NO_MCG_CAP);

@@ -8,7 +8,7 @@ package dev.faultline.vcpu;
  * {@code arch/x86/kvm/lapic.c, kvm_lapic_set_pv_eoi()}, v6.1.
  */
 final class MsrParavirt {
-  private static final long STEAL_RESERVED = 0x3f << 1;
+  private static final long STEAL_RESERVED = 0x1f << 1;
   private static final long ASYNC_PF_RESERVED = 0x30;
 
   /** KVM looks for the page of asynchronous page faults only with both of these bits. */

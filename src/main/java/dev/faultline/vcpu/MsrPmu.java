@@ -8,8 +8,8 @@ import dev.faultline.x86.Msr;
  * MSRs of performance counters on VMX. A guest without a PMU has none of them, but KVM lets
  * userspace read those that it lists, and write zero to them.
  *
- * <p><em>Source:</em> {@code arch/x86/kvm/vmx/pmu_intel.c, intel_pmu_refresh(), intel_is_valid_msr(),
- * intel_pmu_set_msr()}, v6.1.
+ * <p><em>Source:</em> {@code arch/x86/kvm/vmx/pmu_intel.c, intel_pmu_refresh(),
+ * intel_is_valid_msr(), intel_pmu_set_msr()}, v6.1.
  */
 final class MsrPmu {
   private static final int MAX_FIXED = 3;
@@ -64,10 +64,7 @@ final class MsrPmu {
       return new Shape(version, counters, fixed, false);
     }
     return new Shape(
-        version,
-        Math.min(counters, hostEax >>> 8 & 0xff),
-        Math.min(fixed, fixedIn(host)),
-        true);
+        version, Math.min(counters, hostEax >>> 8 & 0xff), Math.min(fixed, fixedIn(host)), true);
   }
 
   private static int fixedIn(KvmCpuid2 table) {

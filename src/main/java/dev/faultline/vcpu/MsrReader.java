@@ -1,6 +1,5 @@
 package dev.faultline.vcpu;
 
-import dev.faultline.kvm.KvmLapicState;
 import dev.faultline.x86.ApicBase;
 import dev.faultline.x86.Msr;
 import org.jspecify.annotations.Nullable;
@@ -13,7 +12,6 @@ import org.jspecify.annotations.Nullable;
  * arch/x86/kvm/vmx/vmx.c, vmx_get_msr()}; {@code arch/x86/kvm/svm/svm.c, svm_get_msr()}, v6.1.
  */
 final class MsrReader {
-  private static final int LVT_TIMER = KvmLapicState.LAYOUT.indexOf("lvt_timer");
   private static final int TIMER_MODE_SHIFT = 17;
   private static final int TIMER_MODE_MASK = 3;
   private static final int TSC_DEADLINE_MODE = 2;
@@ -62,10 +60,33 @@ final class MsrReader {
       case HYPERV -> MsrHyperv.read(this, v, index);
       case PMU, PMU_P6, DS_AREA -> performance(kind, index);
       case DROPPED, CONSTANT -> constant(index);
-      case PLAIN, SMBASE, SYSENTER_CS, SYSENTER_ADDRESS, CANONICAL, FMASK, TSC_ADJUST, PAT,
-          UCODE_REV, PLATFORM_INFO, MISC_FEATURES, MISC_ENABLE, XSS, DEBUGCTL, MTRR_VARIABLE,
-          MTRR_FIXED, MTRR_DEFAULT, MCG_CAP, MCG_CTL, WALL_CLOCK, SYSTEM_TIME, STEAL_TIME,
-          ASYNC_PF_EN, ASYNC_PF_INT, PV_EOI, POLL_CONTROL, HWCR ->
+      case PLAIN,
+          SMBASE,
+          SYSENTER_CS,
+          SYSENTER_ADDRESS,
+          CANONICAL,
+          FMASK,
+          TSC_ADJUST,
+          PAT,
+          UCODE_REV,
+          PLATFORM_INFO,
+          MISC_FEATURES,
+          MISC_ENABLE,
+          XSS,
+          DEBUGCTL,
+          MTRR_VARIABLE,
+          MTRR_FIXED,
+          MTRR_DEFAULT,
+          MCG_CAP,
+          MCG_CTL,
+          WALL_CLOCK,
+          SYSTEM_TIME,
+          STEAL_TIME,
+          ASYNC_PF_EN,
+          ASYNC_PF_INT,
+          PV_EOI,
+          POLL_CONTROL,
+          HWCR ->
           stored(index);
     }
   }
@@ -169,11 +190,11 @@ final class MsrReader {
     if (v.vm().irqchip().lapicInKernel().isNo()) {
       return Answer.NO;
     }
-    Tracked lapic = v.platform().lapic();
-    if (!lapic.knows(LVT_TIMER)) {
+    long entry = LapicRules.timerEntry(v);
+    if (entry < 0) {
       return Answer.CANNOT_TELL;
     }
-    int mode = (int) lapic.value(LVT_TIMER) >>> TIMER_MODE_SHIFT & TIMER_MODE_MASK;
+    long mode = entry >>> TIMER_MODE_SHIFT & TIMER_MODE_MASK;
     // A mode that was set before KVM_SET_CPUID2 offered it does not count.
     return mode == TSC_DEADLINE_MODE ? Answer.CANNOT_TELL : Answer.NO;
   }

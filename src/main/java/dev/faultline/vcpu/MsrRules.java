@@ -133,8 +133,7 @@ final class MsrRules {
       int index = reply.indexes().get(f);
       switch (MsrKind.of(index)) {
         case EFER, APIC_BASE, SEGMENT_BASE ->
-            sregs =
-                sregs.doubt(FieldSet.of(sregs.layout().count(), MsrReader.sregsField(index)));
+            sregs = sregs.doubt(FieldSet.of(sregs.layout().count(), MsrReader.sregsField(index)));
         case VMX -> edit.doubt(MsrVmx.source(index));
         default -> edit.doubt(index);
       }
@@ -150,8 +149,7 @@ final class MsrRules {
     }
     int entries = msrs.held();
     if (entries != msrs.count()) {
-      return new Decision(
-          new Outcome.Undecided("the entries of the list"), List.of(), null);
+      return new Decision(new Outcome.Undecided("the entries of the list"), List.of(), null);
     }
     Shown shown = new Shown(msrs, entries);
     MsrReader reader = new MsrReader(v);
@@ -163,9 +161,7 @@ final class MsrRules {
       }
       if (!readable.isKnown()) {
         return new Decision(
-            new Outcome.Undecided(missing(msrs, i, reader.fate())),
-            List.of(),
-            shown.reply(i));
+            new Outcome.Undecided(missing(msrs, i, reader.fate())), List.of(), shown.reply(i));
       }
       shown.values[i] = reader.value();
       shown.known[i] = reader.known();
@@ -290,8 +286,7 @@ final class MsrRules {
     return forgetGuests(v.platform().msrs(), moment, hyperv, traced);
   }
 
-  private static MsrState forgetGuests(
-      MsrState s, int moment, boolean hyperv, boolean smisTraced) {
+  private static MsrState forgetGuests(MsrState s, int moment, boolean hyperv, boolean smisTraced) {
     MsrState.Edit edit = null;
     for (int at = 0; at < s.size(); at++) {
       if (!s.knowsAt(at)) {

@@ -100,9 +100,29 @@ final class MsrStore {
   private void store(int index, long data) {
     MsrKind kind = MsrKind.of(index);
     switch (kind) {
-      case PLAIN, SMBASE, CANONICAL, FMASK, UCODE_REV, PLATFORM_INFO, MISC_FEATURES, MISC_ENABLE,
-          SPEC_CTRL, XSS, XFD, MTRR_VARIABLE, MTRR_FIXED, MTRR_DEFAULT, MCG_CTL, MC_BANK, MC_CTL2,
-          STEAL_TIME, ASYNC_PF_EN, ASYNC_PF_INT, PV_EOI, POLL_CONTROL, OSVW ->
+      case PLAIN,
+          SMBASE,
+          CANONICAL,
+          FMASK,
+          UCODE_REV,
+          PLATFORM_INFO,
+          MISC_FEATURES,
+          MISC_ENABLE,
+          SPEC_CTRL,
+          XSS,
+          XFD,
+          MTRR_VARIABLE,
+          MTRR_FIXED,
+          MTRR_DEFAULT,
+          MCG_CTL,
+          MC_BANK,
+          MC_CTL2,
+          STEAL_TIME,
+          ASYNC_PF_EN,
+          ASYNC_PF_INT,
+          PV_EOI,
+          POLL_CONTROL,
+          OSVW ->
           write(index, data, true);
       case SYSENTER_CS -> sysenterCs(index, data);
       case SYSENTER_ADDRESS -> sysenterAddress(index, data);
@@ -176,8 +196,7 @@ final class MsrStore {
       kept = wide.isNo() ? kept & LOW_32 : kept;
     }
     write(index, kept, sure);
-    mirror(
-        index == Msr.IA32_SYSENTER_ESP ? SYSENTER_ESP : SYSENTER_EIP, kept, Answer.YES, sure);
+    mirror(index == Msr.IA32_SYSENTER_ESP ? SYSENTER_ESP : SYSENTER_EIP, kept, Answer.YES, sure);
   }
 
   /** Copies a value to the vmcs12 of an active L2, if this is done at all. */
@@ -193,9 +212,7 @@ final class MsrStore {
   }
 
   private Answer exitControl(long control) {
-    return v.inGuestMode().isNo()
-        ? Answer.NO
-        : v.nested().vmcs12().hasAny(EXIT_CONTROLS, control);
+    return v.inGuestMode().isNo() ? Answer.NO : v.nested().vmcs12().hasAny(EXIT_CONTROLS, control);
   }
 
   private void alias(int index, long data, boolean sure) {
@@ -315,8 +332,7 @@ final class MsrStore {
       return;
     }
     switch (kind) {
-      case HSAVE_PA ->
-          write(index, data & ~PAGE, v.kernel().isSvm() || (data & PAGE) == 0);
+      case HSAVE_PA -> write(index, data & ~PAGE, v.kernel().isSvm() || (data & PAGE) == 0);
       case TSC_RATIO -> write(index, data, data == 1L << 32);
       case VIRT_SPEC_CTRL -> write(index, data, v.kernel().isSvm() || data == 0);
       default -> write(index, data, data == 0);

@@ -15,8 +15,8 @@ import org.jspecify.annotations.Nullable;
  * seen with are there, too: as known when nobody wrote them since the vCPU's creation, else as not
  * known, since they only say that KVM offers at least that.
  *
- * <p><em>Source:</em> {@code arch/x86/kvm/vmx/nested.c, vmx_set_vmx_msr(), vmx_get_vmx_msr()}; {@code
- * arch/x86/kvm/vmx/vmx.c, vmx_secondary_exec_control()}, v6.1.
+ * <p><em>Source:</em> {@code arch/x86/kvm/vmx/nested.c, vmx_set_vmx_msr(), vmx_get_vmx_msr()};
+ * {@code arch/x86/kvm/vmx/vmx.c, vmx_secondary_exec_control()}, v6.1.
  */
 final class MsrVmx {
   private static final long LOW = 0xffff_ffffL;
@@ -110,8 +110,7 @@ final class MsrVmx {
         switch (index) {
           case Msr.IA32_VMX_BASIC -> basic(kvm, data);
           case Msr.IA32_VMX_MISC -> misc(kvm, data, timer);
-          case Msr.IA32_VMX_EPT_VPID_CAP ->
-              (data & ~kvm) != 0 ? MsrCheck.MSR_VMX_EPT_VPID : null;
+          case Msr.IA32_VMX_EPT_VPID_CAP -> (data & ~kvm) != 0 ? MsrCheck.MSR_VMX_EPT_VPID : null;
           case Msr.IA32_VMX_VMFUNC -> (data & ~kvm) != 0 ? MsrCheck.MSR_VMX_VMFUNC : null;
           default -> control(kvm, data);
         };
@@ -222,9 +221,7 @@ final class MsrVmx {
   /** CPUID takes away controls; those that the host's CPUID lacks were never there. */
   private static boolean showsSecondary(@Nullable KvmCpuid2 host, Vcpu v) {
     KvmCpuid2 guest = v.platform().cpuid();
-    return host != null
-        && guest != null
-        && (wantedSecondary(host) & ~wantedSecondary(guest)) == 0;
+    return host != null && guest != null && (wantedSecondary(host) & ~wantedSecondary(guest)) == 0;
   }
 
   /** The least that a KVM offers on which both values were seen. */
@@ -303,8 +300,7 @@ final class MsrVmx {
     if (vmx) {
       boolean sameRule = v.kernel().version().compareTo(KernelVersion.V6_1) <= 0;
       edit.write(Msr.IA32_VMX_CR0_FIXED1, CR0_FIXED1, true, moment);
-      edit.write(
-          Msr.IA32_VMX_CR4_FIXED1, ControlRegisters.cr4Fixed1(guest), sameRule, moment);
+      edit.write(Msr.IA32_VMX_CR4_FIXED1, ControlRegisters.cr4Fixed1(guest), sameRule, moment);
     }
     secondary(edit, v, guest, before, moment);
   }

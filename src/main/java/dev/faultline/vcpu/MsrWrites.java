@@ -91,8 +91,19 @@ final class MsrWrites {
   private MsrFate judge(MsrKind kind, int index, long data) {
     return switch (kind) {
       case SMBASE -> smbase(index);
-      case PLAIN, SYSENTER_CS, SYSENTER_ADDRESS, TSC, TSC_ADJUST, TSC_DEADLINE, UCODE_REV, DROPPED,
-          ASYNC_PF_ACK, WALL_CLOCK, SYSTEM_TIME, SGX_HASH, MISC_ENABLE ->
+      case PLAIN,
+          SYSENTER_CS,
+          SYSENTER_ADDRESS,
+          TSC,
+          TSC_ADJUST,
+          TSC_DEADLINE,
+          UCODE_REV,
+          DROPPED,
+          ASYNC_PF_ACK,
+          WALL_CLOCK,
+          SYSTEM_TIME,
+          SGX_HASH,
+          MISC_ENABLE ->
           MsrFate.ACCEPTED;
       case CANONICAL, SEGMENT_BASE -> canonical(data);
       case FMASK -> data >>> 32 == 0 ? MsrFate.ACCEPTED : MsrFate.NO_HARDWARE;
@@ -105,12 +116,20 @@ final class MsrWrites {
       case VMX -> vmx(index, data);
       case PLATFORM_INFO, MISC_FEATURES, ARCH_CAPABILITIES, PERF_CAPABILITIES ->
           feature(kind, index, data);
-      case SPEC_CTRL, PRED_CMD, FLUSH_CMD, TSX_CTRL, UMWAIT_CONTROL, XSS, XFD, BNDCFGS, DEBUGCTL,
+      case SPEC_CTRL,
+          PRED_CMD,
+          FLUSH_CMD,
+          TSX_CTRL,
+          UMWAIT_CONTROL,
+          XSS,
+          XFD,
+          BNDCFGS,
+          DEBUGCTL,
           RTIT ->
           hardware(kind, index, data);
-      case MTRR_VARIABLE, MTRR_FIXED, MTRR_DEFAULT, MTRR_NONE -> MsrMemory.judge(v, kind, index, data);
-      case MCG_CTL, MC_BANK, MC_CTL2, MCG_EXT_CTL ->
-          MsrMachineCheck.judge(this, kind, index, data);
+      case MTRR_VARIABLE, MTRR_FIXED, MTRR_DEFAULT, MTRR_NONE ->
+          MsrMemory.judge(v, kind, index, data);
+      case MCG_CTL, MC_BANK, MC_CTL2, MCG_EXT_CTL -> MsrMachineCheck.judge(this, kind, index, data);
       case STEAL_TIME, ASYNC_PF_EN, ASYNC_PF_INT, PV_EOI, POLL_CONTROL ->
           MsrParavirt.judge(v, kind, data);
       case HYPERV -> MsrHyperv.judge(v, index, data);
@@ -131,9 +150,7 @@ final class MsrWrites {
           : MsrFate.ACCEPTED;
     }
     MsrFate refused =
-        kernel.ignoreMsrs().isNo()
-            ? MsrFate.refused(MsrCheck.MSR_UNSUPPORTED)
-            : MsrFate.NO_RULE;
+        kernel.ignoreMsrs().isNo() ? MsrFate.refused(MsrCheck.MSR_UNSUPPORTED) : MsrFate.NO_RULE;
     boolean known = MsrKind.of(index) != MsrKind.OTHER;
     if (version == KernelVersion.V5_10) {
       return known || listed(index).isNo() ? refused : MsrFate.NO_RULE;
@@ -250,9 +267,7 @@ final class MsrWrites {
         sregs
             .hasAny(SregsFields.APIC_BASE, ApicBase.EXTD)
             .and(sregs.hasAny(SregsFields.APIC_BASE, ApicBase.EN));
-    return kernelApic.and(mode).isNo()
-        ? MsrFate.refused(MsrCheck.MSR_NOT_X2APIC)
-        : MsrFate.NO_RULE;
+    return kernelApic.and(mode).isNo() ? MsrFate.refused(MsrCheck.MSR_NOT_X2APIC) : MsrFate.NO_RULE;
   }
 
   private MsrFate tscAux(long data) {
@@ -334,14 +349,10 @@ final class MsrWrites {
     }
     Answer nested = nestedVmx();
     if (!nested.isYes()) {
-      return nested.isNo()
-          ? MsrFate.refused(MsrCheck.MSR_NO_NESTED_VMX)
-          : MsrFate.NO_CPUID;
+      return nested.isNo() ? MsrFate.refused(MsrCheck.MSR_NO_NESTED_VMX) : MsrFate.NO_CPUID;
     }
     if (!vmxon.isNo()) {
-      return vmxon.isYes()
-          ? MsrFate.refused(MsrCheck.MSR_IN_VMX_OPERATION)
-          : MsrFate.NO_VMXON;
+      return vmxon.isYes() ? MsrFate.refused(MsrCheck.MSR_IN_VMX_OPERATION) : MsrFate.NO_VMXON;
     }
     if (index != Msr.IA32_VMX_MISC) {
       return MsrVmx.restore(v, index, data, Answer.CANNOT_TELL);
@@ -404,24 +415,22 @@ final class MsrWrites {
     Answer supported = bit(offersFaulting, Msr.PLATFORM_INFO, CPUID_FAULT);
     return data == 0
         ? MsrFate.ACCEPTED
-        : MsrFate.unless(
-            supported.not(), MsrCheck.MSR_MISC_FEATURES_FAULTING, MsrFate.NO_CURRENT);
+        : MsrFate.unless(supported.not(), MsrCheck.MSR_MISC_FEATURES_FAULTING, MsrFate.NO_CURRENT);
   }
 
   private Answer bit(@Nullable Answer written, int index, long mask) {
     if (written != null) {
       return written;
     }
-    return before.knows(index)
-        ? Answer.of((before.value(index) & mask) != 0)
-        : Answer.CANNOT_TELL;
+    return before.knows(index) ? Answer.of((before.value(index) & mask) != 0) : Answer.CANNOT_TELL;
   }
 
   private MsrFate archCapabilities(int index, long data, boolean newer) {
-    if (!newer && kernel.vendor() != KernelModel.Vendor.UNKNOWN || data == 0) {
+    boolean foreign = kernel.vendor() == KernelModel.Vendor.UNKNOWN;
+    if (!newer && !foreign || data == 0) {
       return MsrFate.ACCEPTED;
     }
-    if (!newer) {
+    if (foreign) {
       return MsrFate.NO_RULE;
     }
     Answer has = hostAndGuestHave(7, 0, 'd', 29);
@@ -443,8 +452,7 @@ final class MsrWrites {
 
   private MsrFate hardware(MsrKind kind, int index, long data) {
     return switch (kind) {
-      case SPEC_CTRL ->
-          data == 0 && listed(index).isYes() ? MsrFate.ACCEPTED : MsrFate.NO_HARDWARE;
+      case SPEC_CTRL -> data == 0 && listed(index).isYes() ? MsrFate.ACCEPTED : MsrFate.NO_HARDWARE;
       case PRED_CMD ->
           (data & ~predCmdBits()) == 0
               ? MsrFate.NO_HARDWARE

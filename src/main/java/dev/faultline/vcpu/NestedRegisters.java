@@ -34,6 +34,7 @@ final class NestedRegisters {
   private static final int TR_LIMIT = 0x67;
   private static final int CODE_TYPE = 11;
   private static final int DATA_TYPE = 3;
+  private static final int ACCESSED = 1;
   private static final int AR_P = 1 << 7;
   private static final int AR_UNUSABLE = 1 << 16;
   private static final int SHADOW_MOV_SS = 1;
@@ -185,8 +186,11 @@ final class NestedRegisters {
             && (before.value(SregsFields.EFER) & Efer.LME) != 0
             && (before.value(SregsFields.CR0) & Cr0.PG) == 0
             && (get(vmcs12, VmcsField.GUEST_CR0) & Cr0.PG) != 0;
+    Answer fromRealMode = leavesRealMode(v);
     for (SegmentFields f : SEGMENTS) {
-      if (f.knownIn(vmcs12)) {
+      if (!fromRealMode.isNo() && f.register != SegmentRegister.LDTR) {
+        keepRealModeSegment(f, before, vmcs12, sregs, fromRealMode);
+      } else if (f.knownIn(vmcs12)) {
         int ar = (int) vmcs12.value(f.vmcsAr);
         if (entersLongMode && f.register == SegmentRegister.TR) {
           ar = ar & ~15 | CODE_TYPE;
@@ -213,8 +217,63 @@ final class NestedRegisters {
     regs.copy(RegsFields.RSP, vmcs12, Vmcs12.indexOf(VmcsField.GUEST_RSP));
     regs.copy(RegsFields.RIP, vmcs12, Vmcs12.indexOf(VmcsField.GUEST_RIP));
     regs.copy(RegsFields.RFLAGS, vmcs12, Vmcs12.indexOf(VmcsField.GUEST_RFLAGS));
-    return v.withRegisters(
-        v.registers().withSregs(sregs.done()).withRegs(regs.done()));
+    Vcpu next =
+        v.withRegisters(v.registers().withSregs(sregs.done()).withRegs(regs.done()));
+    return fromRealMode.isNo() ? next : storeRealModeRights(next, before, fromRealMode, moment);
+  }
+
+  /** What {@link #keepRealModeSegment} put into vmcs02 is what KVM will copy to vmcs12. */
+  private static Vcpu storeRealModeRights(
+      Vcpu v, Tracked before, Answer certain, int moment) {
+    Tracked.Edit vmcs12 = v.nested().vmcs12().edit(moment);
+    for (SegmentFields f : SEGMENTS) {
+      if (f.register != SegmentRegister.LDTR) {
+        int ar =
+            KvmSegment.read(before.bytes(), SregsFields.offset(f.register)).accessRights();
+        vmcs12.set(
+            f.vmcsAr,
+            ar,
+            certain.isYes() && before.knowsAll(SregsFields.SEGMENT[f.register.ordinal()]));
+      }
+    }
+    return v.withNested(v.nested().withVmcs12(vmcs12.done()));
+  }
+
+  /** Without unrestricted guest KVM runs real mode as virtual-8086 mode, and leaves that first. */
+  private static Answer leavesRealMode(Vcpu v) {
+    Answer realMode = v.registers().sregs().hasAny(SregsFields.CR0, Cr0.PE).not();
+    return v.kernel().unrestrictedGuest().not().and(realMode);
+  }
+
+  /**
+   * Leaving virtual-8086 mode puts KVM's cached real-mode segments over those that were just loaded
+   * from vmcs12; only selector and base are taken from there, and only if the selector differs.
+   *
+   * <p><em>Source:</em> {@code arch/x86/kvm/vmx/vmx.c, enter_pmode(), vmx_get_segment()}, v6.1.
+   */
+  private static void keepRealModeSegment(
+      SegmentFields f, Tracked before, Tracked vmcs12, Tracked.Edit sregs, Answer certain) {
+    FieldSet fields = SregsFields.SEGMENT[f.register.ordinal()];
+    boolean known =
+        certain.isYes()
+            && before.knowsAll(fields)
+            && vmcs12.knows(f.vmcsSelector)
+            && vmcs12.knows(f.vmcsBase);
+    if (!known) {
+      f.forget(sregs);
+      return;
+    }
+    boolean other =
+        f.register != SegmentRegister.TR
+            && before.value(f.selector) != vmcs12.value(f.vmcsSelector);
+    int ar =
+        KvmSegment.read(before.bytes(), SregsFields.offset(f.register)).accessRights();
+    f.write(
+        sregs,
+        other ? vmcs12.value(f.vmcsBase) : before.value(f.base),
+        before.value(f.limit),
+        other ? vmcs12.value(f.vmcsSelector) : before.value(f.selector),
+        ar);
   }
 
   private static void guestEfer(
@@ -495,9 +554,7 @@ final class NestedRegisters {
       edit.copy(f.vmcsSelector, sregs, f.selector);
     }
     edit.copy(Vmcs12.indexOf(VmcsField.GUEST_GDTR_BASE), sregs, SregsFields.GDT_BASE);
-    edit.copy(Vmcs12.indexOf(VmcsField.GUEST_GDTR_LIMIT), sregs, SregsFields.GDT_LIMIT);
     edit.copy(Vmcs12.indexOf(VmcsField.GUEST_IDTR_BASE), sregs, SregsFields.IDT_BASE);
-    edit.copy(Vmcs12.indexOf(VmcsField.GUEST_IDTR_LIMIT), sregs, SregsFields.IDT_LIMIT);
     edit.forget(Vmcs12.indexOf(VmcsField.GUEST_LINEAR_ADDRESS));
     boolean efer = sregs.knows(SregsFields.EFER);
     long lma = (sregs.value(SregsFields.EFER) & Efer.LMA) != 0 ? EntryControls.IA32E_MODE : 0;
@@ -506,7 +563,7 @@ final class NestedRegisters {
         get(vmcs12, VmcsField.VM_ENTRY_CONTROLS) & ~EntryControls.IA32E_MODE | lma,
         efer && knows(vmcs12, VmcsField.VM_ENTRY_CONTROLS));
     synchronizeSaved(v, vmcs12, edit);
-    synchronizeEvents(v, edit);
+    synchronizeEvents(v, vmcs12, edit);
     return edit.done();
   }
 
@@ -578,10 +635,22 @@ final class NestedRegisters {
             sregs.value(SregsFields.EFER)));
   }
 
-  private static void synchronizeEvents(Vcpu v, Tracked.Edit edit) {
+  private static void synchronizeEvents(Vcpu v, Tracked vmcs12, Tracked.Edit edit) {
     Tracked events = v.events();
+    Answer runPending = v.nested().mode().runPending();
     boolean known =
-        events.knows(EventsFields.INTERRUPT_SHADOW) && events.knows(EventsFields.NMI_MASKED);
+        events.knows(EventsFields.INTERRUPT_SHADOW)
+            && events.knows(EventsFields.NMI_MASKED)
+            && runPending.isKnown()
+            && (runPending.isNo() || knows(vmcs12, VmcsField.GUEST_INTERRUPTIBILITY_INFO));
+    // A pending VM-Enter took over all of vmcs12's bits; KVM_SET_VCPU_EVENTS changes three.
+    long others =
+        runPending.isYes()
+            ? get(vmcs12, VmcsField.GUEST_INTERRUPTIBILITY_INFO)
+                & ~(InterruptibilityInfo.STI
+                    | InterruptibilityInfo.MOV_SS
+                    | InterruptibilityInfo.NMI)
+            : 0;
     long shadow = events.value(EventsFields.INTERRUPT_SHADOW);
     long info =
         ((shadow & SHADOW_STI) != 0 ? InterruptibilityInfo.STI : 0)
@@ -589,7 +658,7 @@ final class NestedRegisters {
             | (events.value(EventsFields.NMI_MASKED) != 0
                 ? InterruptibilityInfo.NMI
                 : 0);
-    edit.set(Vmcs12.indexOf(VmcsField.GUEST_INTERRUPTIBILITY_INFO), info, known);
+    edit.set(Vmcs12.indexOf(VmcsField.GUEST_INTERRUPTIBILITY_INFO), info | others, known);
     Tracked mp = v.platform().mpState();
     long state = mp.value(0);
     long activity =
@@ -602,15 +671,23 @@ final class NestedRegisters {
   }
 
   /**
-   * While L2 is active a segment write goes to vmcs02, whose access rights keep what
-   * KVM_GET_SREGS no longer shows: whether an unusable segment was marked present.
+   * While L2 is active a segment write goes to vmcs02, which keeps what KVM_GET_SREGS does not show:
+   * whether an unusable segment was marked present, and 32 bits of a table's limit.
    */
-  static Tracked accessRights(Tracked vmcs12, KvmSregs given, int moment) {
-    Tracked.Edit edit = vmcs12.edit(moment);
+  static Tracked accessRights(Vcpu v, KvmSregs given, int moment) {
+    Tracked.Edit edit = v.nested().vmcs12().edit(moment);
     Bytes raw = given.raw();
+    Answer restricted = v.nested().mode().restricted();
     for (SegmentFields f : SEGMENTS) {
-      edit.set(f.vmcsAr, KvmSegment.read(raw, SregsFields.offset(f.register)).accessRights());
+      int ar = KvmSegment.read(raw, SregsFields.offset(f.register)).accessRights();
+      boolean ldtr = f.register == SegmentRegister.LDTR;
+      if (restricted.isNo() && !ldtr) {
+        ar |= ACCESSED;
+      }
+      edit.set(f.vmcsAr, ar, restricted.isKnown() || ldtr || (ar & ACCESSED) != 0);
     }
+    edit.set(Vmcs12.indexOf(VmcsField.GUEST_GDTR_LIMIT), given.gdt().limit());
+    edit.set(Vmcs12.indexOf(VmcsField.GUEST_IDTR_LIMIT), given.idt().limit());
     return edit.done();
   }
 
@@ -637,7 +714,11 @@ final class NestedRegisters {
   static Vcpu abandon(Vcpu v, int moment) {
     Vcpu next = forget(v, moment);
     Nested.Mode mode =
-        next.nested().mode().withGuestMode(Answer.NO).withPending(Answer.NO, Answer.NO);
+        next.nested()
+            .mode()
+            .withGuestMode(Answer.NO)
+            .withPending(Answer.NO, Answer.NO)
+            .withLazyFields(Answer.NO);
     return Validity.recompute(next.withNested(next.nested().withMode(mode)));
   }
 }

@@ -392,6 +392,9 @@ final class NestedRules {
   /** The forced exit of KVM: L1's host state is loaded, VMX operation is forgotten. */
   static Vcpu leave(Vcpu v, int moment) {
     Nested.Mode mode = v.nested().mode();
+    if (!v.kernel().isVmx()) {
+      return mode.guestMode().isNo() ? v : leaveUnknown(v, moment);
+    }
     if (!mode.guestMode().isKnown()
         || (!mode.vmxonAnywhere().isKnown() && !mode.guestMode().isYes())) {
       return maybeLeave(v, moment);
@@ -410,6 +413,12 @@ final class NestedRules {
             offHeader(next.nested().header(), moment),
             Tracked.neverSeen(Vmcs12.LAYOUT),
             Tracked.neverSeen(Vmcs12.LAYOUT)));
+  }
+
+  /** Leaving nested operation of another vendor: what L1's registers become is not modelled. */
+  private static Vcpu leaveUnknown(Vcpu v, int moment) {
+    Nested.Mode mode = v.nested().mode().withGuestMode(Answer.NO);
+    return NestedRegisters.forget(v, moment).withNested(v.nested().withMode(mode));
   }
 
   private static Tracked offHeader(Tracked header, int moment) {

@@ -96,13 +96,45 @@ final class RunRules {
         && v.platform().mpState().knows(0)) {
       return new Outcome.Runs(null);
     }
+    if (readsPdptes(v)) {
+      return new Outcome.Undecided("the guest memory that holds L2's PDPTEs");
+    }
     if (tripleFault.isYes() && emulation.required().isNo()) {
       return requestedFault(v, moment);
+    }
+    Answer rootless = PageRoots.missing(v);
+    if (rootless.isYes() && v.nested().mode().runPending().isNo()) {
+      return new Outcome.Runs(
+          new TimelineEvent.TripleFaultSynthesized(moment, FaultCause.NO_PAGE_ROOT, null));
+    }
+    if (!rootless.isNo()) {
+      return new Outcome.Undecided("whether the root of L2's page tables is in a memory slot");
     }
     if (emulation.required().isNo()) {
       return new Outcome.Runs(null);
     }
     return invalidState(v, emulation, moment);
+  }
+
+  /**
+   * A restored L2 with PAE paging and without nested EPT gets its PDPTEs from guest memory now; if
+   * that fails KVM_RUN returns 0 and leaves the exit reason alone.
+   */
+  private static boolean readsPdptes(Vcpu v) {
+    if (v.progress().nestedPagesAwaited().isNo() || !v.inGuestMode().isYes()) {
+      return false;
+    }
+    Tracked sregs = v.registers().sregs();
+    boolean known =
+        sregs.knows(SregsFields.CR0)
+            && sregs.knows(SregsFields.CR4)
+            && sregs.knows(SregsFields.EFER);
+    boolean pae =
+        SregsRules.paePaging(
+            sregs.value(SregsFields.CR0),
+            sregs.value(SregsFields.CR4),
+            sregs.value(SregsFields.EFER));
+    return (!known || pae) && !PageRoots.nestedEpt(v).isYes();
   }
 
   private static Outcome internalError(CallCheck check) {

@@ -1,6 +1,7 @@
 package dev.faultline.vcpu;
 
 import dev.faultline.Bytes;
+import dev.faultline.x86.SegmentRegister;
 
 /**
  * A struct kvm_segment as VMX stores it and gives it back: through the access-rights word of the
@@ -10,6 +11,7 @@ import dev.faultline.Bytes;
  * vmx_get_segment()}, v6.1.
  */
 final class SegmentBytes {
+  private static final int LIMIT = 8;
   private static final int TYPE = 14;
   private static final int PRESENT = 15;
   private static final int DPL = 16;
@@ -21,6 +23,8 @@ final class SegmentBytes {
   private static final int UNUSABLE = 22;
   private static final int PADDING = 23;
   private static final int ACCESSED = 1;
+  private static final int BUSY = 2;
+  private static final long BYTE_LIMIT = 0xfffff;
   private static final int TYPE_MASK = 15;
   private static final int DPL_MASK = 3;
 
@@ -39,6 +43,34 @@ final class SegmentBytes {
     stored.put(at + G, 1, given.u8(at + G) & 1);
     stored.put(at + AVL, 1, given.u8(at + AVL) & 1);
     stored.put(at + UNUSABLE, 1, unusable);
+    stored.put(at + PADDING, 1, 0);
+  }
+
+  /**
+   * Writes the segment at {@code at} as SVM will return it: the limit decides granularity, and types
+   * that hardware would have set are reported as set.
+   *
+   * <p><em>Source:</em> {@code arch/x86/kvm/svm/svm.c, svm_set_segment(), svm_get_segment()}, v6.1.
+   */
+  static void normalizeSvm(Bytes given, int at, Bytes.Builder stored, SegmentRegister register) {
+    boolean present = (given.u8(at + PRESENT) & 1) != 0 && given.u8(at + UNUSABLE) == 0;
+    int type = given.u8(at + TYPE) & TYPE_MASK;
+    int db = given.u8(at + DB) & 1;
+    switch (register) {
+      case TR -> type |= BUSY;
+      case DS, ES, FS, GS -> type |= present ? ACCESSED : 0;
+      case SS -> db = present ? db : 0;
+      case CS, LDTR -> {}
+    }
+    stored.put(at + TYPE, 1, type);
+    stored.put(at + PRESENT, 1, present ? 1 : 0);
+    stored.put(at + DPL, 1, given.u8(at + DPL) & DPL_MASK);
+    stored.put(at + DB, 1, db);
+    stored.put(at + S, 1, given.u8(at + S) & 1);
+    stored.put(at + L, 1, given.u8(at + L) & 1);
+    stored.put(at + G, 1, given.u32(at + LIMIT) > BYTE_LIMIT ? 1 : 0);
+    stored.put(at + AVL, 1, given.u8(at + AVL) & 1);
+    stored.put(at + UNUSABLE, 1, present ? 0 : 1);
     stored.put(at + PADDING, 1, 0);
   }
 

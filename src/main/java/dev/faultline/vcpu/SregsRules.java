@@ -279,11 +279,16 @@ final class SregsRules {
     if (!certain) {
       sregs = sregs.doubt(TYPES);
     }
+    if (v.kernel().version() == KernelVersion.V5_10 && (s.apicBase() & ApicBase.BSP) == 0) {
+      // 5.10 may set the bit itself.
+      sregs = sregs.doubt(FieldSet.of(KvmSregs.LAYOUT.count(), SregsFields.APIC_BASE));
+    }
     Vcpu next = v.withRegisters(v.registers().withSregs(sregs));
     if (v.inGuestMode().isYes()) {
-      Tracked vmcs12 = NestedRegisters.accessRights(v.nested().vmcs12(), s, moment);
+      Tracked vmcs12 = NestedRegisters.accessRights(v, s, moment);
       next = next.withNested(v.nested().withVmcs12(vmcs12));
     }
+    next = LapicRules.modeSet(next, before, s.apicBase(), moment);
     if (!cr8Ignored && v.vm().irqchip().lapicInKernel().isYes()) {
       next = LapicRules.taskPriority(next, s.cr8(), moment);
     }
@@ -319,6 +324,9 @@ final class SregsRules {
   /** Stores the segments as KVM gives them back. False when a type depends on what is unknown. */
   private static boolean storeSegments(Vcpu v, KvmSregs s, Bytes.Builder stored) {
     if (v.kernel().isSvm()) {
+      for (SegmentRegister register : ALL_SEGMENTS) {
+        SegmentBytes.normalizeSvm(s.raw(), SregsFields.offset(register), stored, register);
+      }
       return true;
     }
     Answer unrestricted = Validity.unrestricted(v);

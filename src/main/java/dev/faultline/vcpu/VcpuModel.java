@@ -33,7 +33,9 @@ public final class VcpuModel {
   private static final int RESET_LIMIT = 0xffff;
   private static final int CODE = 11;
   private static final int DATA = 3;
+  private static final int ACCESSED = 1;
   private static final int BUSY_TSS = 11;
+  private static final int BUSY_TSS_16 = 3;
   private static final int LDT = 2;
   private static final long DR6_RESET = 0xffff_0ff0L;
   private static final long DR7_RESET = 0x400;
@@ -66,6 +68,7 @@ public final class VcpuModel {
         new Vcpu.Progress(
             Answer.CANNOT_TELL,
             Completion.UNKNOWN,
+            Answer.CANNOT_TELL,
             Answer.CANNOT_TELL,
             Answer.CANNOT_TELL,
             Answer.CANNOT_TELL,
@@ -146,7 +149,7 @@ public final class VcpuModel {
       case TimelineEvent.SmmNestingSet e -> NestedRules.evolve(v, e);
       case TimelineEvent.Vmcs12Loaded e -> NestedRegisters.loaded(v, e.vmcs12(), e.moment());
       case TimelineEvent.ShadowVmcs12Loaded e -> NestedRules.evolve(v, e);
-      case TimelineEvent.NestedEntryRestored e -> NestedRegisters.enter(v, e);
+      case TimelineEvent.NestedEntryRestored e -> pagesAwaited(NestedRegisters.enter(v, e));
       case TimelineEvent.NestedEntryAbandoned e -> NestedRegisters.abandon(v, e.moment());
       case TimelineEvent.MpStateSet e -> MpStateRules.evolve(v, e);
       case TimelineEvent.DebugregsSet e -> DeviceRules.evolve(v, e);
@@ -193,6 +196,10 @@ public final class VcpuModel {
     };
   }
 
+  private static Vcpu pagesAwaited(Vcpu v) {
+    return v.withProgress(v.progress().withNestedPagesAwaited(Answer.YES));
+  }
+
   /** KVM_CREATE_VCPU leaves every register at its reset value. */
   private static Vcpu created(Vcpu v, TimelineEvent.VcpuCreated e) {
     int m = e.moment();
@@ -237,7 +244,13 @@ public final class VcpuModel {
                 MsrRules.afterReset(v.vm(), e.id()),
                 0),
             new Vcpu.Progress(
-                Answer.NO, Completion.NONE, Answer.NO, Answer.NO, Answer.NO, Answer.NO));
+                Answer.NO,
+                Completion.NONE,
+                Answer.NO,
+                Answer.NO,
+                Answer.NO,
+                Answer.NO,
+                Answer.NO));
     return Validity.recompute(fresh);
   }
 
@@ -249,9 +262,10 @@ public final class VcpuModel {
     for (SegmentRegister register : SegmentRegister.values()) {
       int type =
           switch (register) {
-            case CS -> CODE;
-            case TR -> BUSY_TSS;
+            case CS -> kernel.isSvm() ? CODE & ~ACCESSED : CODE;
+            case TR -> kernel.isSvm() ? BUSY_TSS_16 : BUSY_TSS;
             case LDTR -> LDT;
+            case SS -> kernel.isSvm() ? DATA & ~ACCESSED : DATA;
             default -> DATA;
           };
       boolean system = register == SegmentRegister.TR || register == SegmentRegister.LDTR;

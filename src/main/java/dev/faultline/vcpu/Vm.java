@@ -1,6 +1,7 @@
 package dev.faultline.vcpu;
 
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A VM as far as its vCPUs' ioctls depend on it.
@@ -12,6 +13,7 @@ import java.util.List;
  * @param irqchip where the interrupt controllers live
  * @param settings capabilities and other one-time choices
  * @param vcpuIds identifiers of the vCPUs created so far, in order
+ * @param slots memory slots of the ordinary address space, or null when they are not all known
  */
 public record Vm(
     String name,
@@ -20,7 +22,21 @@ public record Vm(
     Answer dead,
     Irqchip irqchip,
     Settings settings,
-    List<Integer> vcpuIds) {
+    List<Integer> vcpuIds,
+    @Nullable List<Slot> slots) {
+
+  /**
+   * A memory slot.
+   *
+   * @param id the slot's number
+   * @param base first guest-physical address
+   * @param size in bytes
+   */
+  public record Slot(int id, long base, long size) {
+    boolean holds(long gpa) {
+      return Long.compareUnsigned(gpa - base, size) < 0;
+    }
+  }
 
   /** Where the interrupt controllers live. */
   public enum Irqchip {
@@ -90,32 +106,36 @@ public record Vm(
 
   /** A VM whose creation was recorded. */
   public static Vm created(String name, KernelModel kernel, Host host) {
-    return new Vm(name, kernel, host, Answer.NO, Irqchip.NONE, Settings.FRESH, List.of());
+    return new Vm(name, kernel, host, Answer.NO, Irqchip.NONE, Settings.FRESH, List.of(), List.of());
   }
 
   /** A VM that existed before the recording began. */
   public static Vm unseen(String name, KernelModel kernel, Host host) {
     return new Vm(
-        name, kernel, host, Answer.CANNOT_TELL, Irqchip.UNKNOWN, Settings.UNKNOWN, List.of());
+        name, kernel, host, Answer.CANNOT_TELL, Irqchip.UNKNOWN, Settings.UNKNOWN, List.of(), null);
   }
 
   public Vm withHost(Host changed) {
-    return new Vm(name, kernel, changed, dead, irqchip, settings, vcpuIds);
+    return new Vm(name, kernel, changed, dead, irqchip, settings, vcpuIds, slots);
   }
 
   public Vm withDead(Answer changed) {
-    return new Vm(name, kernel, host, changed, irqchip, settings, vcpuIds);
+    return new Vm(name, kernel, host, changed, irqchip, settings, vcpuIds, slots);
   }
 
   Vm withIrqchip(Irqchip changed) {
-    return new Vm(name, kernel, host, dead, changed, settings, vcpuIds);
+    return new Vm(name, kernel, host, dead, changed, settings, vcpuIds, slots);
   }
 
   Vm withSettings(Settings changed) {
-    return new Vm(name, kernel, host, dead, irqchip, changed, vcpuIds);
+    return new Vm(name, kernel, host, dead, irqchip, changed, vcpuIds, slots);
   }
 
   Vm withVcpuIds(List<Integer> changed) {
-    return new Vm(name, kernel, host, dead, irqchip, settings, changed);
+    return new Vm(name, kernel, host, dead, irqchip, settings, changed, slots);
+  }
+
+  Vm withSlots(@Nullable List<Slot> changed) {
+    return new Vm(name, kernel, host, dead, irqchip, settings, vcpuIds, changed);
   }
 }

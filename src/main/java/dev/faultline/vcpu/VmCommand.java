@@ -2,6 +2,7 @@ package dev.faultline.vcpu;
 
 import dev.faultline.kvm.Ioctl;
 import dev.faultline.kvm.KvmEnableCap;
+import dev.faultline.kvm.KvmUserspaceMemoryRegion;
 
 /** An ioctl on a VM. */
 public sealed interface VmCommand {
@@ -19,6 +20,9 @@ public sealed interface VmCommand {
 
   /** KVM_ENABLE_CAP on the VM. */
   record EnableCap(int moment, KvmEnableCap cap) implements VmCommand {}
+
+  /** KVM_SET_USER_MEMORY_REGION. */
+  record SetMemoryRegion(int moment, KvmUserspaceMemoryRegion region) implements VmCommand {}
 
   /** Any other ioctl of a VM. */
   record Other(int moment, Ioctl ioctl) implements VmCommand {}

@@ -2,6 +2,7 @@ package dev.faultline.vcpu;
 
 import dev.faultline.kvm.Errno;
 import dev.faultline.kvm.KvmCap;
+import dev.faultline.kvm.KvmUserspaceMemoryRegion;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -13,6 +14,7 @@ import java.util.List;
  */
 public final class VmRules {
   private static final int MAX_VCPU_IDS = 4096;
+  private static final int SLOT_BITS = 16;
 
   private VmRules() {}
 
@@ -29,6 +31,7 @@ public final class VmRules {
       case VmCommand.CreateIrqchip _ -> createIrqchip(vm);
       case VmCommand.SetBootCpuId c -> setBootCpu(vm, c.id());
       case VmCommand.EnableCap c -> enableCap(vm, c);
+      case VmCommand.SetMemoryRegion c -> new Result(Outcome.ZERO, withSlot(vm, c.region()));
       case VmCommand.Other o -> other(vm, o);
     };
   }
@@ -41,6 +44,7 @@ public final class VmRules {
       case VmCommand.SetBootCpuId c ->
           vm.withSettings(vm.settings().withBootCpuId(c.id()));
       case VmCommand.EnableCap c -> applyCap(vm, c);
+      case VmCommand.SetMemoryRegion c -> withSlot(vm, c.region());
       case VmCommand.Other _ -> vm;
     };
   }
@@ -49,6 +53,21 @@ public final class VmRules {
     List<Integer> ids = new ArrayList<>(vm.vcpuIds());
     ids.add(id);
     return vm.withVcpuIds(List.copyOf(ids));
+  }
+
+  /** The upper half of the slot number is the address space; only the ordinary one is kept. */
+  private static Vm withSlot(Vm vm, KvmUserspaceMemoryRegion region) {
+    List<Vm.Slot> before = vm.slots();
+    int id = region.slot();
+    if (before == null || id >>> SLOT_BITS != 0) {
+      return vm;
+    }
+    List<Vm.Slot> slots = new ArrayList<>(before);
+    slots.removeIf(slot -> slot.id() == id);
+    if (region.memorySize() != 0) {
+      slots.add(new Vm.Slot(id, region.guestPhysAddr(), region.memorySize()));
+    }
+    return vm.withSlots(List.copyOf(slots));
   }
 
   private static Result refused(Vm vm, Errno errno, CallCheck check) {
@@ -153,8 +172,7 @@ public final class VmRules {
 
   private static Result other(Vm vm, VmCommand.Other o) {
     return switch (o.ioctl()) {
-      case SET_USER_MEMORY_REGION,
-              SET_TSS_ADDR,
+      case SET_TSS_ADDR,
               SET_IDENTITY_MAP_ADDR,
               CREATE_PIT2,
               GET_IRQCHIP,
