@@ -55,11 +55,12 @@ public final class Inputs {
       throw unreadable(input);
     }
     if (!Files.isDirectory(input)) {
-      return List.of(source(baseName(fileName(input)), input));
+      return List.of(
+          source(isShipped(input) ? folderName(input) : baseName(fileName(input)), input));
     }
     Path shipped = shipped(input);
     if (shipped != null) {
-      return List.of(source(fileName(input.toAbsolutePath().normalize()), shipped));
+      return List.of(source(folderName(shipped), shipped));
     }
     List<RecordingSource> found = search(input);
     if (found.isEmpty()) {
@@ -141,8 +142,9 @@ public final class Inputs {
       name.append(path.getName(i)).append('/');
     }
     String base = baseName(fileName(file));
-    boolean wholeFolder = base.equals(SHIPPED) && path.getNameCount() > 1;
-    return wholeFolder ? name.substring(0, name.length() - 1) : name.append(base).toString();
+    return base.equals(SHIPPED)
+        ? name.substring(0, name.length() - 1)
+        : name.append(base).toString();
   }
 
   /**
@@ -175,7 +177,17 @@ public final class Inputs {
     return null;
   }
 
-  private static String fileName(Path path) {
+  /** True for a recording that is all of its folder. */
+  static boolean isShipped(Path recording) {
+    return baseName(fileName(recording)).equals(SHIPPED);
+  }
+
+  private static String folderName(Path recording) {
+    Path folder = recording.toAbsolutePath().normalize().getParent();
+    return folder == null ? SHIPPED : fileName(folder);
+  }
+
+  static String fileName(Path path) {
     Path name = path.getFileName();
     return name == null ? path.toString() : name.toString();
   }

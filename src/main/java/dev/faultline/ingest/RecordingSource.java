@@ -32,8 +32,7 @@ public record RecordingSource(
   public RecordingReader open() {
     InputStream lines = CompressedFile.open(recording);
     try {
-      return new RecordingReader(
-          fileName(recording), lines, trace == null ? null : openTrace(trace));
+      return new RecordingReader(label(recording), lines, trace == null ? null : openTrace(trace));
     } catch (RuntimeException e) {
       try {
         lines.close();
@@ -44,8 +43,8 @@ public record RecordingSource(
     }
   }
 
-  private static FtraceReader openTrace(Path trace) {
-    return new FtraceReader(fileName(trace), CompressedFile.open(trace));
+  private FtraceReader openTrace(Path file) {
+    return new FtraceReader(label(file), CompressedFile.open(file));
   }
 
   /**
@@ -59,14 +58,20 @@ public record RecordingSource(
       return RecordingFacts.unknown(name);
     }
     try (InputStream in = CompressedFile.open(facts)) {
-      return RecordingFacts.read(name, fileName(facts), in);
+      return RecordingFacts.read(name, label(facts), in);
     } catch (IOException e) {
       throw Inputs.unopened(facts, e);
     }
   }
 
-  private static String fileName(Path path) {
-    Path name = path.getFileName();
-    return name == null ? path.toString() : name.toString();
+  /**
+   * What messages and {@code where()} call a file: its path below what was named, so that it is the
+   * same on every machine.
+   */
+  private String label(Path file) {
+    if (Inputs.isShipped(recording)) {
+      return name + "/" + Inputs.fileName(file);
+    }
+    return name.substring(0, name.lastIndexOf('/') + 1) + Inputs.fileName(file);
   }
 }

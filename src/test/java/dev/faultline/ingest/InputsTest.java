@@ -92,8 +92,11 @@ final class InputsTest {
             "b/README.md")) {
       Files.write(folder.resolve(name), plain(LINE));
     }
-    assertThat(Inputs.open(folder).stream().map(RecordingSource::name))
+    List<RecordingSource> found = Inputs.open(folder);
+    assertThat(found.stream().map(RecordingSource::name))
         .containsExactly("a", "b/c/d/y", "b/x", "z");
+    assertThat(read(found.get(1)).getFirst().where()).isEqualTo("b/c/d/y.jsonl:1");
+    assertThat(read(found.get(3)).getFirst().where()).isEqualTo("z.jsonl:1");
   }
 
   @Test
@@ -106,6 +109,8 @@ final class InputsTest {
     assertThat(named.name()).isEqualTo("smm_test");
     assertThat(named.readFacts().kernel()).isEqualTo("6.1.0");
     assertThat(named.readFacts().name()).isEqualTo("smm_test");
+    assertThat(read(named).getFirst().where()).isEqualTo("smm_test/recording.jsonl.xz:1");
+    assertThat(Inputs.open(one.resolve("recording.jsonl.xz"))).containsExactly(named);
     List<RecordingSource> found = Inputs.open(folder);
     assertThat(found).hasSize(1);
     assertThat(found.getFirst().name()).isEqualTo("timelines/smm_test");
