@@ -44,10 +44,7 @@ final class Machine {
   }
 
   void learn(HostFact fact) {
-    Host learned = fact.learn(host);
-    if (learned != host) {
-      host = learned;
-    }
+    host = fact.learn(host);
   }
 
   void vmCreated(Creation creation) {
@@ -120,6 +117,7 @@ final class Machine {
     return null;
   }
 
+  @SuppressWarnings("ReferenceEquality") // The host changes by being replaced, and seldom.
   Vm vm(String name) {
     Vm vm = vms.get(name);
     if (vm == null) {

@@ -87,7 +87,7 @@ final class Runs {
   private Vcpu settleDeath(
       Vcpu v, int moment, Recorded.VcpuCall call, Decision decision, Recorded.Run run) {
     boolean eio = run.result().ret() < 0 && run.result().errno() == Errno.EIO.number();
-    if (!eio || decision.outcome() instanceof Outcome.Refused r && r.errno() == Errno.EIO) {
+    if (!eio || (decision.outcome() instanceof Outcome.Refused r && r.errno() == Errno.EIO)) {
       return v;
     }
     Integer traced = run.tracedExit();

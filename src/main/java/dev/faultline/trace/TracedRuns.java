@@ -46,7 +46,7 @@ final class TracedRuns {
         call.ret() != 0
             && (call.errno() == Errno.EINVAL.number()
                 || call.errno() == Errno.EAGAIN.number()
-                || call.errno() == Errno.EINTR.number() && run.immediateExit() != 0);
+                || (call.errno() == Errno.EINTR.number() && run.immediateExit() != 0));
     if (refused || call.coverage() == TraceCoverage.COMPLETE) {
       return Answer.NO;
     }

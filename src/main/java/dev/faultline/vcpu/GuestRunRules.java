@@ -316,7 +316,10 @@ final class GuestRunRules {
     if (run.inSmm()) {
       mode = mode.withVmxon(Answer.NO);
     } else if (!mode.smmVmxon().isNo()) {
-      mode = mode.withSmm(Answer.NO, mode.smmGuestMode());
+      // RSM brought back what the SMI had put aside, tracepoint or not.
+      Answer aside =
+          next.kernel().version() == KernelVersion.V5_10 ? Answer.CANNOT_TELL : Answer.NO;
+      mode = mode.withVmxon(mode.vmxon().or(mode.smmVmxon())).withSmm(Answer.NO, aside);
     }
     return mode.equals(next.nested().mode())
         ? next
@@ -397,7 +400,7 @@ final class GuestRunRules {
         }
       }
     }
-    return next == mode ? v : v.withNested(v.nested().withMode(next));
+    return next.equals(mode) ? v : v.withNested(v.nested().withMode(next));
   }
 
   static Vcpu evolve(Vcpu v, TimelineEvent.SmmEntered e) {

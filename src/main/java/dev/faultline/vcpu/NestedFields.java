@@ -39,7 +39,7 @@ final class NestedFields {
           name.matches("GUEST_(ES|CS|SS|DS|FS|GS|LDTR|TR|GDTR|IDTR)_(SELECTOR|LIMIT|BASE|AR_BYTES)");
       boolean eager =
           field == VmcsField.GUEST_CS_AR_BYTES || field == VmcsField.GUEST_SS_AR_BYTES;
-      if (segment && !eager || field == VmcsField.GUEST_PENDING_DBG_EXCEPTIONS) {
+      if ((segment && !eager) || field == VmcsField.GUEST_PENDING_DBG_EXCEPTIONS) {
         set = set.with(Vmcs12.indexOf(field));
       }
     }

@@ -193,7 +193,7 @@ final class NestedRegisters {
       } else if (f.knownIn(vmcs12)) {
         int ar = (int) vmcs12.value(f.vmcsAr);
         if (entersLongMode && f.register == SegmentRegister.TR) {
-          ar = ar & ~15 | CODE_TYPE;
+          ar = (ar & ~15) | CODE_TYPE;
         }
         f.write(
             sregs,
@@ -319,7 +319,7 @@ final class NestedRegisters {
         fromVmcs12
             ? knows(vmcs12, VmcsField.GUEST_DR7)
             : debugregs.knows(DR7) && (!runPending || load.isKnown());
-    return withDr7(v, dr7 & DR7_VOLATILE | DR7_FIXED, known, moment);
+    return withDr7(v, (dr7 & DR7_VOLATILE) | DR7_FIXED, known, moment);
   }
 
   private static Vcpu withDr7(Vcpu v, long dr7, boolean known, int moment) {
@@ -560,7 +560,7 @@ final class NestedRegisters {
     long lma = (sregs.value(SregsFields.EFER) & Efer.LMA) != 0 ? EntryControls.IA32E_MODE : 0;
     edit.set(
         Vmcs12.indexOf(VmcsField.VM_ENTRY_CONTROLS),
-        get(vmcs12, VmcsField.VM_ENTRY_CONTROLS) & ~EntryControls.IA32E_MODE | lma,
+        (get(vmcs12, VmcsField.VM_ENTRY_CONTROLS) & ~EntryControls.IA32E_MODE) | lma,
         efer && knows(vmcs12, VmcsField.VM_ENTRY_CONTROLS));
     synchronizeSaved(v, vmcs12, edit);
     synchronizeEvents(v, vmcs12, edit);
@@ -578,7 +578,7 @@ final class NestedRegisters {
     long owned = get(vmcs12, mask);
     edit.set(
         Vmcs12.indexOf(guest),
-        get(vmcs12, guest) & owned | sregs.value(register) & ~owned,
+        (get(vmcs12, guest) & owned) | (sregs.value(register) & ~owned),
         knows(vmcs12, guest) && knows(vmcs12, mask) && sregs.knows(register));
   }
 

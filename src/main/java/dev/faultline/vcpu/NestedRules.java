@@ -261,7 +261,7 @@ final class NestedRules {
   private static Decision enter(Vcpu v, KvmNestedState s, Vmcs12 vmcs12, Walk walk) {
     boolean runPending = (s.flags() & NestedStateFlags.KVM_STATE_NESTED_RUN_PENDING) != 0;
     CheckResult result =
-        VmEntryChecks.firstFailure(vmcs12, capabilities(v), context(v, vmcs12, runPending));
+        VmEntryChecks.firstFailure(vmcs12, capabilities(v), context(v, runPending));
     switch (result) {
       case CheckResult.Failed failed -> {
         return walk.refused(Errno.EINVAL, failed.check());
@@ -315,7 +315,7 @@ final class NestedRules {
     return table == null ? known : known.withFixed1(ControlRegisters.cr4Fixed1(table));
   }
 
-  private static EntryContext context(Vcpu v, Vmcs12 vmcs12, boolean runPending) {
+  private static EntryContext context(Vcpu v, boolean runPending) {
     int width = GuestCpuid.maxPhyAddr(v);
     boolean tables =
         v.platform().cpuid() != null && v.vm().host().supportedCpuid() != null;

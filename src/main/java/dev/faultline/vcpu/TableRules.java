@@ -72,8 +72,8 @@ final class TableRules {
       if (x.function() != y.function()
           || x.index() != y.index()
           || x.flags() != y.flags()
-          || x.eax() != y.eax() && !follows(x, 'a')
-          || x.ebx() != y.ebx() && !follows(x, 'b')
+          || (x.eax() != y.eax() && !follows(x, 'a'))
+          || (x.ebx() != y.ebx() && !follows(x, 'b'))
           || ((x.ecx() ^ y.ecx()) & ~runtimeEcx(x)) != 0
           || ((x.edx() ^ y.edx()) & ~runtimeEdx(x)) != 0) {
         return false;
@@ -220,7 +220,7 @@ final class TableRules {
     TimelineEvent.VcpuCapEnabled done =
         new TimelineEvent.VcpuCapEnabled(c.moment(), c.cap().cap());
     KvmCap cap = KvmCap.of(c.cap().cap());
-    if (cap == KvmCap.KVM_CAP_HYPERV_ENLIGHTENED_VMCS && v.kernel().isVmx()
+    if ((cap == KvmCap.KVM_CAP_HYPERV_ENLIGHTENED_VMCS && v.kernel().isVmx())
         || cap == KvmCap.KVM_CAP_ENFORCE_PV_FEATURE_CPUID
         || cap == KvmCap.KVM_CAP_HYPERV_ENFORCE_CPUID
         || cap == KvmCap.KVM_CAP_HYPERV_DIRECT_TLBFLUSH) {

@@ -195,6 +195,8 @@ public record Vcpu(
     return vm.kernel();
   }
 
+  /** The same vCPU in the VM as it is now. */
+  @SuppressWarnings("ReferenceEquality") // Nearly always the very same VM; comparing it would cost.
   public Vcpu withVm(Vm changed) {
     return vm == changed
         ? this
