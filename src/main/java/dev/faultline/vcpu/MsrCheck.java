@@ -187,11 +187,19 @@ public enum MsrCheck implements Check {
       "Asynchronous page faults need a local APIC in the kernel",
       "kvm_pv_enable_async_pf()",
       "!lapic_in_kernel"),
+  MSR_ASYNC_PF_MEMORY(
+      "KVM_ASYNC_PF_EN must hold an address of guest memory",
+      "kvm_pv_enable_async_pf()",
+      "kvm_gfn_to_hva_cache_init() fails"),
   MSR_ASYNC_PF_VECTOR("KVM_ASYNC_PF_INT is a vector", "kvm_pv_enable_async_pf_int()", "data >> 8"),
   MSR_PV_EOI_ALIGNMENT(
       "KVM_PV_EOI_EN is an address aligned to 4 bytes and a flag",
       "kvm_lapic_set_pv_eoi()",
       "!IS_ALIGNED(addr, 4)"),
+  MSR_PV_EOI_MEMORY(
+      "KVM_PV_EOI_EN must hold an address of guest memory",
+      "kvm_lapic_set_pv_eoi()",
+      "kvm_gfn_to_hva_cache_init() fails"),
   MSR_POLL_CONTROL_BITS(
       "KVM_POLL_CONTROL has one bit", "kvm_set_msr_common()", "data & (-1ULL << 1)"),
   MSR_HYPERV_UNKNOWN("KVM does not provide this Hyper-V MSR", "kvm_hv_set_msr()", "default"),
@@ -199,6 +207,10 @@ public enum MsrCheck implements Check {
       "The Hyper-V MSR cannot have this value",
       "kvm_hv_set_msr()",
       "new_vp_index >= KVM_MAX_VCPUS"),
+  MSR_HYPERV_MEMORY(
+      "A page that a Hyper-V MSR enables must be guest memory",
+      "kvm_hv_set_msr()",
+      "kvm_is_error_hva(addr)"),
   MSR_HWCR_BITS("K7_HWCR cannot have this bit", "kvm_set_msr_common()", "data != BIT_ULL(18)"),
   MSR_VIRT_SPEC_CTRL_BITS(
       "AMD64_VIRT_SPEC_CTRL knows SSBD only", "svm_set_msr()", "data & ~SPEC_CTRL_SSBD"),

@@ -28,6 +28,7 @@ final class MsrHyperv {
   private static final int TSC_EMULATION_STATUS = 0x40000108;
 
   private static final long ENABLE = 1;
+  private static final long PAGE = ~0xfffL;
   private static final long CRASH_NOTIFY = 1L << 63;
   private static final long APIC_HERTZ = 1_000_000_000L;
 
@@ -97,8 +98,8 @@ final class MsrHyperv {
     }
     return switch (index) {
       case Msr.HV_X64_VP_INDEX -> vpIndex(data & 0xffff_ffffL);
-      case VP_ASSIST_PAGE -> (data & ENABLE) == 0 ? MsrFate.ACCEPTED : MsrFate.NO_MEMORY;
-      case Msr.HV_X64_HYPERCALL -> hypercall(v.platform().msrs(), data);
+      case VP_ASSIST_PAGE -> page(v, data);
+      case Msr.HV_X64_HYPERCALL -> hypercall(v, data);
       case MsrKind.HV_TSC_INVARIANT_CONTROL ->
           MsrFate.unless((data & ~ENABLE) != 0, MsrCheck.MSR_HYPERV_BITS);
       default -> MsrFate.ACCEPTED;
@@ -113,9 +114,20 @@ final class MsrHyperv {
   }
 
   /** KVM writes the hypercall page once the guest has told who it is. */
-  private static MsrFate hypercall(MsrState msrs, long data) {
+  private static MsrFate hypercall(Vcpu v, long data) {
+    MsrState msrs = v.platform().msrs();
     boolean noGuest = msrs.knows(Msr.HV_X64_GUEST_OS_ID) && msrs.value(Msr.HV_X64_GUEST_OS_ID) == 0;
-    return (data & ENABLE) == 0 || noGuest ? MsrFate.ACCEPTED : MsrFate.NO_MEMORY;
+    return noGuest ? MsrFate.ACCEPTED : page(v, data);
+  }
+
+  /** An enabled page must be in guest memory; SMM may have memory of its own. */
+  private static MsrFate page(Vcpu v, long data) {
+    if ((data & ENABLE) == 0) {
+      return MsrFate.ACCEPTED;
+    }
+    return v.inSmm().isNo()
+        ? MsrParavirt.inMemory(v, data & PAGE, 1, MsrCheck.MSR_HYPERV_MEMORY)
+        : MsrFate.NO_MEMORY;
   }
 
   /** What an accepted write leaves behind. */

@@ -1,5 +1,7 @@
 package dev.faultline.vcpu;
 
+import java.util.List;
+
 /**
  * KVM's own paravirtual MSRs, as userspace writes them while KVM_CAP_ENFORCE_PV_FEATURE_CPUID is
  * off.
@@ -15,6 +17,11 @@ final class MsrParavirt {
   private static final long ASYNC_PF_ON = 1 | 8;
 
   private static final long ENABLED = 1;
+
+  /** Where KVM puts the APIC page, the TSS of real mode and its page table. */
+  private static final long KVM_SLOTS_FIRST = 0xfee0_0000L;
+
+  private static final long KVM_SLOTS_END = 1L << 32;
   private static final long EOI_ALIGNMENT = 3;
 
   private MsrParavirt() {}
@@ -34,7 +41,9 @@ final class MsrParavirt {
         if ((data & ~ENABLED & EOI_ALIGNMENT) != 0) {
           yield MsrFate.refused(MsrCheck.MSR_PV_EOI_ALIGNMENT);
         }
-        yield (data & ENABLED) == 0 ? MsrFate.ACCEPTED : MsrFate.NO_MEMORY;
+        yield (data & ENABLED) == 0
+            ? MsrFate.ACCEPTED
+            : inMemory(v, data & ~ENABLED, 1, MsrCheck.MSR_PV_EOI_MEMORY);
       }
       default -> MsrFate.unless((data & ~1L) != 0, MsrCheck.MSR_POLL_CONTROL_BITS);
     };
@@ -51,11 +60,29 @@ final class MsrParavirt {
     if (!lapic.accepted().isYes()) {
       return lapic;
     }
-    return (data & ASYNC_PF_ON) == ASYNC_PF_ON ? MsrFate.NO_MEMORY : MsrFate.ACCEPTED;
+    return (data & ASYNC_PF_ON) == ASYNC_PF_ON
+        ? inMemory(v, data & ~0x3fL, Long.BYTES, MsrCheck.MSR_ASYNC_PF_MEMORY)
+        : MsrFate.ACCEPTED;
   }
 
   private static MsrFate needsLapic(Vcpu v) {
     return MsrFate.unless(
         v.vm().irqchip().lapicInKernel().not(), MsrCheck.MSR_ASYNC_PF_LAPIC, MsrFate.NO_LAPIC);
+  }
+
+  /** Whether KVM finds guest memory at an address that an MSR holds. */
+  static MsrFate inMemory(Vcpu v, long gpa, int size, MsrCheck check) {
+    List<Vm.Slot> slots = v.vm().slots();
+    if (slots == null || slots.isEmpty()) {
+      return MsrFate.NO_MEMORY;
+    }
+    for (Vm.Slot slot : slots) {
+      if (slot.holds(gpa)) {
+        return slot.holds(gpa + size - 1) ? MsrFate.ACCEPTED : MsrFate.NO_MEMORY;
+      }
+    }
+    // Below 4 GiB KVM has slots of its own.
+    boolean mayBeKvms = gpa >= KVM_SLOTS_FIRST && gpa < KVM_SLOTS_END;
+    return mayBeKvms ? MsrFate.NO_MEMORY : MsrFate.refused(check);
   }
 }

@@ -265,6 +265,11 @@ final class MsrRules {
     return MsrVmx.learn(host, v, msrs, Math.min(count, msrs.held()));
   }
 
+  /** What entries that KVM_SET_MSRS accepted tell about the host. */
+  static Host learnWritten(Host host, KvmMsrs msrs, int count) {
+    return MsrVmx.learnWritten(host, msrs, Math.min(count, msrs.held()));
+  }
+
   /** The MSRs of a vCPU that KVM_CREATE_VCPU just made, as far as they are certain. */
   static MsrState afterReset(Vm vm, int id) {
     return MsrReset.created(vm, id, Tracked.NOBODY);

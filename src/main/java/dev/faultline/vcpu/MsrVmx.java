@@ -188,6 +188,26 @@ final class MsrVmx {
     return edit == null ? host : host.withFeatureMsrs(edit.done());
   }
 
+  /** What accepted writes tell about the host: KVM offers at least that. */
+  static Host learnWritten(Host host, KvmMsrs msrs, int count) {
+    MsrState offered = host.featureMsrs();
+    MsrState.Edit edit = null;
+    for (int i = 0; i < count; i++) {
+      int index = msrs.index(i);
+      int at = offered.position(index);
+      if (!Msr.isVmxCapability(index) || !offer(index) || at >= 0 && offered.knowsAt(at)) {
+        continue;
+      }
+      long data = msrs.data(i);
+      long most = at < 0 ? data : both(index, offered.valueAt(at), data);
+      if (at < 0 || most != offered.valueAt(at)) {
+        edit = edit == null ? offered.edit() : edit;
+        edit.write(index, most, false, Tracked.NOBODY);
+      }
+    }
+    return edit == null ? host : host.withFeatureMsrs(edit.done());
+  }
+
   private static boolean offer(int index) {
     return switch (index) {
       case Msr.IA32_PERF_CAPABILITIES, Msr.IA32_ARCH_CAPABILITIES -> true;

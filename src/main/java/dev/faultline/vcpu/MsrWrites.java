@@ -23,15 +23,8 @@ final class MsrWrites {
   private static final long APIC_BASE_RESERVED = 0x2ff;
   private static final long CPUID_FAULT = 1L << 31;
   private static final long FAULTING = 1;
-  private static final long UMWAIT_RESERVED = ~LOW_32 | 2;
   private static final long PAT_RESERVED = 0xf8f8f8f8f8f8f8f8L;
   private static final long PAT_BIT_1 = 0x0202020202020202L;
-  private static final long SSBD = 4;
-  private static final long HWCR_IGNORED = 0x148;
-  private static final long HWCR_STATUS_WRITE = 1L << 18;
-  private static final long HWCR_TSC_FREQ = 1L << 24;
-  private static final long DEBUGCTL_IGNORED = 3;
-  private static final long BNDCFGS_RESERVED = 0xffc;
 
   private final Vcpu v;
   private final KernelModel kernel;
@@ -66,6 +59,10 @@ final class MsrWrites {
       note(kind, index, data);
     }
     return fate;
+  }
+
+  KernelModel kernel() {
+    return kernel;
   }
 
   Vcpu vcpu() {
@@ -126,7 +123,7 @@ final class MsrWrites {
           BNDCFGS,
           DEBUGCTL,
           RTIT ->
-          hardware(kind, index, data);
+          MsrHardware.judge(this, kind, index, data);
       case MTRR_VARIABLE, MTRR_FIXED, MTRR_DEFAULT, MTRR_NONE ->
           MsrMemory.judge(v, kind, index, data);
       case MCG_CTL, MC_BANK, MC_CTL2, MCG_EXT_CTL -> MsrMachineCheck.judge(this, kind, index, data);
@@ -136,7 +133,8 @@ final class MsrWrites {
       case PMU, PMU_P6, DS_AREA -> performance(kind, index, data);
       case PMU_K7 -> MsrFate.ACCEPTED;
       case PMU_F15H -> f15h(index, data);
-      case HWCR, HSAVE_PA, VIRT_SPEC_CTRL, TSC_RATIO, OSVW, SVM_OTHER -> amd(kind, index, data);
+      case HWCR, HSAVE_PA, VIRT_SPEC_CTRL, TSC_RATIO, OSVW, SVM_OTHER ->
+          MsrHardware.judgeAmd(this, kind, index, data);
       case MCG_CAP, CONSTANT, OTHER -> unsupported(index, data);
     };
   }
@@ -214,7 +212,7 @@ final class MsrWrites {
   }
 
   /** Whether an address fails to be canonical for the guest's paging. */
-  private MsrFate canonical(long address) {
+  MsrFate canonical(long address) {
     return MsrFate.unless(nonCanonical(v, address), MsrCheck.MSR_NOT_CANONICAL, MsrFate.NO_SREGS);
   }
 
@@ -448,149 +446,5 @@ final class MsrWrites {
             ? Answer.CANNOT_TELL
             : Answer.of((GuestCpuid.register(host, leaf, subleaf, register) >>> bit & 1) != 0);
     return offered.and(guestHas(leaf, subleaf, register, bit));
-  }
-
-  private MsrFate hardware(MsrKind kind, int index, long data) {
-    return switch (kind) {
-      case SPEC_CTRL -> data == 0 && listed(index).isYes() ? MsrFate.ACCEPTED : MsrFate.NO_HARDWARE;
-      case PRED_CMD ->
-          (data & ~predCmdBits()) == 0
-              ? MsrFate.NO_HARDWARE
-              : MsrFate.refused(MsrCheck.MSR_PRED_CMD_BITS);
-      case FLUSH_CMD ->
-          kernel.version().compareTo(KernelVersion.V6_8) >= 0
-              ? MsrFate.NO_HARDWARE
-              : unsupported(index, data);
-      case TSX_CTRL -> tsxCtrl(index, data);
-      case UMWAIT_CONTROL ->
-          kernel.isVmx()
-              ? MsrFate.unless((data & UMWAIT_RESERVED) != 0, MsrCheck.MSR_UMWAIT_BITS)
-              : unsupported(index, data);
-      case XSS -> xss(data);
-      case XFD -> xfd(index, data);
-      case BNDCFGS -> bndcfgs(index, data);
-      case DEBUGCTL -> debugctl(index, data);
-      default ->
-          listed(index).isNo() && kernel.isVmx()
-              ? unsupported(index, data)
-              : data == 0 && listed(index).isYes() ? MsrFate.ACCEPTED : MsrFate.NO_HARDWARE;
-    };
-  }
-
-  /** IBPB, and SBPB on later kernels. */
-  private long predCmdBits() {
-    return kernel.version().compareTo(KernelVersion.V6_1) <= 0 ? 1 : 0x81;
-  }
-
-  private MsrFate tsxCtrl(int index, long data) {
-    if (!kernel.isVmx()) {
-      return unsupported(index, data);
-    }
-    if ((data & ~3L) != 0) {
-      return MsrFate.refused(MsrCheck.MSR_TSX_CTRL_BITS);
-    }
-    return listed(index).isYes() && data == 0 ? MsrFate.ACCEPTED : MsrFate.NO_HARDWARE;
-  }
-
-  /** Until 6.18 KVM supports no state component there; later CET's, if CPUID has them. */
-  private MsrFate xss(long data) {
-    if (data == 0) {
-      return MsrFate.ACCEPTED;
-    }
-    if (kernel.version().compareTo(KernelVersion.V6_18) < 0) {
-      return MsrFate.refused(MsrCheck.MSR_XSS_BITS);
-    }
-    var host = v.vm().host().supportedCpuid();
-    if (host == null) {
-      return MsrFate.NO_CPUID;
-    }
-    if ((data & ~xssBits(host)) != 0) {
-      return MsrFate.refused(MsrCheck.MSR_XSS_BITS);
-    }
-    var guest = v.platform().cpuid();
-    boolean guestHas = guest != null && (data & ~xssBits(guest)) == 0;
-    return guestHas ? MsrFate.ACCEPTED : MsrFate.NO_RULE;
-  }
-
-  private static long xssBits(dev.faultline.kvm.KvmCpuid2 table) {
-    long low = Integer.toUnsignedLong(GuestCpuid.register(table, 0xd, 1, 'c'));
-    return Integer.toUnsignedLong(GuestCpuid.register(table, 0xd, 1, 'd')) << 32 | low;
-  }
-
-  private MsrFate xfd(int index, long data) {
-    if (kernel.version() == KernelVersion.V5_10) {
-      return unsupported(index, data);
-    }
-    if (data == 0) {
-      return MsrFate.ACCEPTED;
-    }
-    long tileData = 1L << 18;
-    Answer tiles = guestHas(0xd, 0, 'a', 18);
-    return (data & ~tileData) != 0 || tiles.isNo()
-        ? MsrFate.refused(MsrCheck.MSR_XFD_BITS)
-        : MsrFate.NO_HARDWARE;
-  }
-
-  private MsrFate bndcfgs(int index, long data) {
-    if (!kernel.isVmx()) {
-      return unsupported(index, data);
-    }
-    return switch (listed(index)) {
-      case NO -> MsrFate.refused(MsrCheck.MSR_BNDCFGS);
-      case YES ->
-          (data & BNDCFGS_RESERVED) != 0
-              ? MsrFate.refused(MsrCheck.MSR_BNDCFGS)
-              : canonical(data & ~0xfffL);
-      case CANNOT_TELL -> MsrFate.NO_HOST_LIST;
-    };
-  }
-
-  private MsrFate debugctl(int index, long data) {
-    if (kernel.isVmx()) {
-      return (data & ~DEBUGCTL_IGNORED) == 0 ? MsrFate.ACCEPTED : MsrFate.NO_HARDWARE;
-    }
-    if (kernel.isSvm()) {
-      return data == 0 ? MsrFate.ACCEPTED : MsrFate.NO_HARDWARE;
-    }
-    return unsupported(index, data).accepted().isYes() && data == 0
-        ? MsrFate.ACCEPTED
-        : MsrFate.NO_RULE;
-  }
-
-  private MsrFate amd(MsrKind kind, int index, long data) {
-    return switch (kind) {
-      case HWCR -> hwcr(data);
-      case HSAVE_PA -> MsrFate.ACCEPTED;
-      case OSVW -> {
-        Answer lacks = guestHas(0x8000_0001, 0, 'c', 9).not();
-        yield MsrFate.unless(lacks, MsrCheck.MSR_OSVW, MsrFate.NO_CPUID);
-      }
-      case VIRT_SPEC_CTRL ->
-          kernel.isVmx()
-              ? unsupported(index, data)
-              : kernel.isSvm()
-                  ? MsrFate.unless((data & ~SSBD) != 0, MsrCheck.MSR_VIRT_SPEC_CTRL_BITS)
-                  : plainOnly(index, data, 0);
-      case TSC_RATIO ->
-          kernel.isVmx() ? unsupported(index, data) : plainOnly(index, data, 1L << 32);
-      default -> kernel.isVmx() ? unsupported(index, data) : MsrFate.NO_RULE;
-    };
-  }
-
-  /** Zero and the reset value are accepted by every module that lists the MSR. */
-  private MsrFate plainOnly(int index, long data, long reset) {
-    boolean plain = data == 0 || data == reset;
-    return plain && listed(index).isYes() ? MsrFate.ACCEPTED : MsrFate.NO_RULE;
-  }
-
-  private MsrFate hwcr(long data) {
-    long rest = data & ~HWCR_IGNORED;
-    if (rest == 0 || rest == HWCR_STATUS_WRITE) {
-      return MsrFate.ACCEPTED;
-    }
-    boolean newer = kernel.version().compareTo(KernelVersion.V6_8) >= 0;
-    return newer && (rest & ~(HWCR_STATUS_WRITE | HWCR_TSC_FREQ)) == 0
-        ? MsrFate.ACCEPTED
-        : MsrFate.refused(MsrCheck.MSR_HWCR_BITS);
   }
 }
