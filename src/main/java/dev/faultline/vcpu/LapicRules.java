@@ -26,9 +26,16 @@ final class LapicRules {
   private static final int TMCCT = LAYOUT.indexOf("tmcct");
   private static final int LVT_TIMER = LAYOUT.indexOf("lvt_timer");
   private static final FieldSet COMPUTED = FieldSet.of(LAYOUT.count(), VERSION, PPR, TMCCT);
+  private static final int LVT_CMCI = LAYOUT.indexOf("lvt_cmci");
+  private static final FieldSet BY_MCE = FieldSet.of(LAYOUT.count(), VERSION, LVT_CMCI);
+
+  /** Version 0x14 with six local vector table entries. */
+  private static final long VERSION_AT_RESET = 0x50014;
+
   private static final FieldSet X2APIC = FieldSet.of(LAYOUT.count(), ID, LDR, ICR2);
   private static final int TPR_SHIFT = 4;
   private static final int ID_SHIFT = 24;
+  private static final int CLASS = 0xf0;
 
   private LapicRules() {}
 
@@ -66,6 +73,7 @@ final class LapicRules {
     if (before.knows(VERSION)) {
       stored = stored.edit(e.moment()).set(VERSION, before.value(VERSION)).done();
     }
+    stored = stored.edit(e.moment()).set(PPR, priority(e.lapic())).done();
     if (e.lapic().tmict() == 0) {
       stored = stored.edit(e.moment()).set(TMCCT, 0).done();
     }
@@ -76,6 +84,27 @@ final class LapicRules {
     }
     return v.withPlatform(v.platform().withLapic(stored))
         .withRegisters(v.registers().withSregs(sregs));
+  }
+
+  /** The processor priority: the higher of the task's and of the interrupt in service. */
+  private static long priority(KvmLapicState lapic) {
+    int inService = 0;
+    for (int word = KvmLapicState.VECTOR_WORDS - 1; word >= 0 && inService == 0; word--) {
+      int bits = lapic.isr(word);
+      if (bits != 0) {
+        inService = word * Integer.SIZE + Integer.SIZE - 1 - Integer.numberOfLeadingZeros(bits);
+      }
+    }
+    int tpr = lapic.tpr() & 0xff;
+    return (tpr & CLASS) >= (inService & CLASS) ? tpr : inService & CLASS;
+  }
+
+  /** KVM_X86_SETUP_MCE and an irqchip in userspace change what version is reported. */
+  static Vcpu versionForgotten(Vcpu v, int moment) {
+    Tracked lapic = v.platform().lapic();
+    return lapic.seen().isEmpty()
+        ? v
+        : v.withPlatform(v.platform().withLapic(lapic.forget(BY_MCE, moment)));
   }
 
   /** CR8 is the upper half of the task priority register. */
@@ -135,7 +164,7 @@ final class LapicRules {
     long masked = 1 << 16;
     long extInt = 7 << 8;
     edit.set(ID, (long) id << ID_SHIFT & 0xffff_ffffL);
-    edit.forget(VERSION).forget(PPR);
+    edit.set(VERSION, VERSION_AT_RESET);
     edit.set(LAYOUT.indexOf("dfr"), 0xffff_ffffL);
     edit.set(LAYOUT.indexOf("spiv"), 0xff);
     edit.set(LVT_TIMER, masked);
@@ -144,7 +173,6 @@ final class LapicRules {
     edit.set(LAYOUT.indexOf("lvt1"), masked);
     edit.set(LAYOUT.indexOf("lvt_error"), masked);
     edit.set(LAYOUT.indexOf("lvt0"), bootCpu.isYes() ? extInt : masked, bootCpu.isKnown());
-    edit.forget(LAYOUT.indexOf("lvt_cmci"));
     return edit.done();
   }
 }

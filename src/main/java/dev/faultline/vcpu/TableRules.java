@@ -1,7 +1,6 @@
 package dev.faultline.vcpu;
 
 import dev.faultline.Bytes;
-import dev.faultline.FieldSet;
 import dev.faultline.StructLayout;
 import dev.faultline.kvm.CpuidEntry;
 import dev.faultline.kvm.Errno;
@@ -108,12 +107,9 @@ final class TableRules {
   static Vcpu evolve(Vcpu v, TimelineEvent.CpuidSet e) {
     Vcpu next = v.withPlatform(v.platform().withCpuid(e.cpuid(), Answer.YES));
     next = next.withPlatform(next.platform().withMsrs(MsrRules.afterCpuid(next, e.moment())));
-    Tracked lapic = next.platform().lapic();
-    if (lapic.seen().isEmpty()) {
-      return next;
-    }
-    FieldSet version = FieldSet.of(lapic.layout().count(), lapic.layout().indexOf("version"));
-    return next.withPlatform(next.platform().withLapic(lapic.forget(version, e.moment())));
+    return next.vm().irqchip() == Vm.Irqchip.KERNEL
+        ? next
+        : LapicRules.versionForgotten(next, e.moment());
   }
 
   static Vcpu evolve(Vcpu v, TimelineEvent.CpuidRead e) {
@@ -175,8 +171,9 @@ final class TableRules {
     if (!xsave.knowsEverything()) {
       return Decision.reads(Reply.Struct.of(xsave));
     }
-    FieldSet known = XsaveComponents.certain(xsave.value(XSTATE_BV));
-    return Decision.reads(new Reply.Struct("", 0, XSAVE, xsave.bytes(), known));
+    return Decision.reads(
+        XsaveComponents.reply(
+            xsave.bytes(), xsave.value(XSTATE_BV), v.vm().host().supportedCpuid()));
   }
 
   static Vcpu evolve(Vcpu v, TimelineEvent.XsaveRead e) {

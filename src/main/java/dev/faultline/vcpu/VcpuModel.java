@@ -180,7 +180,8 @@ public final class VcpuModel {
       case TimelineEvent.CallRefused _ -> v;
       case TimelineEvent.CallDoubted e -> DoubtRules.evolve(v, e);
       case TimelineEvent.ReadDoubted e -> DoubtRules.evolve(v, e);
-      case TimelineEvent.CallNoted _ -> v;
+      case TimelineEvent.CallNoted e ->
+          e.ioctl() == Ioctl.X86_SETUP_MCE ? LapicRules.versionForgotten(v, e.moment()) : v;
       case TimelineEvent.RunEntered e -> RunRules.evolve(v, e);
       case TimelineEvent.RunReturned e -> GuestRunRules.evolve(v, e);
       case TimelineEvent.TripleFaultSynthesized e -> GuestRunRules.evolve(v, e);
@@ -235,7 +236,7 @@ public final class VcpuModel {
             Tracked.known(KvmVcpuEvents.LAYOUT, KvmVcpuEvents.zero().raw(), m),
             Nested.fresh(m),
             new Vcpu.Platform(
-                e.lapicInKernel().isYes()
+                e.lapicInKernel().isYes() && !v.kernel().vendor().equals(KernelModel.Vendor.UNKNOWN)
                     ? LapicRules.atReset(e.id(), e.bootCpu(), m)
                     : Tracked.neverSeen(KvmLapicState.LAYOUT),
                 mpState,
