@@ -47,6 +47,14 @@ final class Machine {
     host = fact.learn(host);
   }
 
+  Host host() {
+    return host;
+  }
+
+  void host(Host learned) {
+    host = learned;
+  }
+
   void vmCreated(Creation creation) {
     pendingVms.removeIf(c -> c.fd() == creation.fd());
     pendingVms.add(creation);

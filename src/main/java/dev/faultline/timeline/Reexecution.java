@@ -271,7 +271,12 @@ public final class Reexecution {
     } else {
       next = VcpuModel.evolve(v, doubted(call, decision, ioctl, moment));
     }
+    long differences = divergences.size();
     machine.put(read(next, decision.reply(), call, ioctl, moment));
+    if (agrees && divergences.size() == differences) {
+      machine.host(
+          VcpuModel.learn(machine.host(), v, call.command(), call.ret(), call.reply()));
+    }
   }
 
   /** What is left of a call whose recorded result contradicts the model. */

@@ -78,6 +78,8 @@ final class Runs {
   }
 
   private Vcpu inside(Vcpu v, Recorded.VcpuCall call, TimelineEvent event) {
+    Machine machine = owner.machine();
+    machine.host(VcpuModel.learn(machine.host(), v, event));
     Vcpu next = VcpuModel.evolve(v, event);
     owner.listener().event(event.moment(), call, event);
     return next;

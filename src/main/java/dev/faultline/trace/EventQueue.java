@@ -10,6 +10,12 @@ import org.jspecify.annotations.Nullable;
 final class EventQueue {
   private static final int FIRST_SIZE = 16;
 
+  /**
+   * A larger ring is given up as soon as it is empty: one long call must not hold memory for all
+   * that follow.
+   */
+  private static final int KEPT_SIZE = 4096;
+
   /** Rings of the same power-of-two length; element i is at (head + i) modulo it. */
   private @Nullable TraceEvent[] events = new @Nullable TraceEvent[FIRST_SIZE];
 
@@ -17,9 +23,6 @@ final class EventQueue {
   private long[] precisionsNs = new long[FIRST_SIZE];
   private int head;
   private int size;
-
-  /** The place of the newest event that was thrown away for want of room; 0 if none was. */
-  private long lostUpTo;
 
   int size() {
     return size;
@@ -65,17 +68,13 @@ final class EventQueue {
     events[head] = null;
     head = (head + 1) & (events.length - 1);
     size--;
+    if (size == 0 && events.length > KEPT_SIZE) {
+      events = new @Nullable TraceEvent[FIRST_SIZE];
+      ordinals = new long[FIRST_SIZE];
+      precisionsNs = new long[FIRST_SIZE];
+      head = 0;
+    }
     return first;
-  }
-
-  /** Throws the oldest away for want of room, and remembers it. */
-  TraceEvent overwrite() {
-    lostUpTo = firstOrdinal();
-    return remove();
-  }
-
-  long lostUpTo() {
-    return lostUpTo;
   }
 
   private void grow() {

@@ -12,7 +12,7 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>A place in the trace is an ordinal: 1 for its first event, marker or gap, and so on. Whatever
  * the trace holds, the feed holds at most {@link #MAX_WEIGHT} of it; where more waits, the oldest
- * events of the busiest thread go first, as in the kernel's own buffer.
+ * events go first, as in the kernel's own buffer.
  */
 final class TraceFeed {
   /** Bytes that waiting events may take, roughly. */
@@ -22,6 +22,7 @@ final class TraceFeed {
   static final long MAX_PRECISION_NS = 500;
 
   private static final int EVENT_WEIGHT = 160;
+  private static final int QUEUE_WEIGHT = 512;
   private static final int MAX_SPANS = 1024;
   private static final int MAX_GAPS = 1024;
   private static final int SWEEP_EVERY = 4096;
@@ -70,6 +71,11 @@ final class TraceFeed {
   private long ordinal;
   private long lastNs = Long.MIN_VALUE;
   private long weight;
+
+  /** The place and the time of the newest event that was thrown away for want of room. */
+  private long shedUpTo;
+
+  private long shedUpToNs = Long.MIN_VALUE;
   private int sinceSweep;
   private boolean ended;
   private boolean gapOpen;
@@ -188,7 +194,12 @@ final class TraceFeed {
     if (firstThread < 0) {
       firstThread = tid;
     }
-    EventQueue queue = threads.computeIfAbsent(tid, _ -> new EventQueue());
+    EventQueue queue = threads.get(tid);
+    if (queue == null) {
+      queue = new EventQueue();
+      threads.put(tid, queue);
+      weight += QUEUE_WEIGHT;
+    }
     queue.add(event, ordinal, trace.precisionNs());
     weight += weight(event);
     if (weight > MAX_WEIGHT) {
@@ -199,17 +210,26 @@ final class TraceFeed {
     }
   }
 
-  /** Throws away the oldest quarter of what the busiest thread has waiting. */
+  /** Throws away the oldest events of all threads, until a quarter of the room is free again. */
   private void shed() {
-    EventQueue busiest = threads.firstEntry().getValue();
-    for (EventQueue queue : threads.values()) {
-      if (queue.size() > busiest.size()) {
-        busiest = queue;
+    while (weight > MAX_WEIGHT / 4 * 3) {
+      long oldest = ordinal;
+      for (EventQueue queue : threads.values()) {
+        oldest = queue.isEmpty() ? oldest : Math.min(oldest, queue.firstOrdinal());
       }
-    }
-    for (int left = busiest.size() / 4; left >= 0; left--) {
-      weight -= weight(busiest.overwrite());
-      overwritten++;
+      shedUpTo = oldest + (ordinal - oldest) / 4;
+      for (var each = threads.values().iterator(); each.hasNext(); ) {
+        EventQueue queue = each.next();
+        while (!queue.isEmpty() && queue.firstOrdinal() <= shedUpTo) {
+          shedUpToNs = Math.max(shedUpToNs, queue.first().ns());
+          weight -= weight(queue.remove());
+          overwritten++;
+        }
+        if (queue.isEmpty()) {
+          each.remove();
+          weight -= QUEUE_WEIGHT;
+        }
+      }
     }
   }
 
@@ -239,13 +259,14 @@ final class TraceFeed {
   }
 
   private void dropBefore(long floor) {
-    for (var each = threads.entrySet().iterator(); each.hasNext(); ) {
-      EventQueue queue = each.next().getValue();
+    for (var each = threads.values().iterator(); each.hasNext(); ) {
+      EventQueue queue = each.next();
       while (!queue.isEmpty() && queue.firstOrdinal() < floor) {
         drop(queue);
       }
-      if (queue.isEmpty() && queue.lostUpTo() < floor) {
+      if (queue.isEmpty()) {
         each.remove();
+        weight -= QUEUE_WEIGHT;
       }
     }
   }
@@ -348,6 +369,16 @@ final class TraceFeed {
   /** True if the oldest events were overwritten. */
   boolean overwritten() {
     return trace.overwritten();
+  }
+
+  /** True if no event after this place was thrown away for want of room. */
+  boolean keptSince(long place) {
+    return shedUpTo < place;
+  }
+
+  /** True if no event after this time was thrown away for want of room. */
+  boolean keptSinceNs(long ns) {
+    return shedUpToNs < ns;
   }
 
   boolean ended() {

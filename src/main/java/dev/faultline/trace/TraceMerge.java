@@ -114,7 +114,7 @@ final class TraceMerge {
     boolean whole =
         span.enter() != 0
             && span.closed()
-            && (queue == null || queue.lostUpTo() < span.enter())
+            && feed.keptSince(span.enter())
             && !feed.gapBetween(span.enter(), span.exit())
             && feed.allBuffersStarted()
             && !(events.isEmpty() && alwaysTraced(call));
@@ -167,7 +167,7 @@ final class TraceMerge {
     Call rival = next instanceof Call later && later.tid() == call.tid() ? later : null;
     EventQueue queue = threadOf(call);
     List<TraceEvent> events = queue == null ? List.of() : takeDuring(queue, call, rival);
-    return new Traced(events, coverageByClock(call, queue));
+    return new Traced(events, coverageByClock(call));
   }
 
   private @Nullable EventQueue threadOf(Call call) {
@@ -245,14 +245,13 @@ final class TraceMerge {
     };
   }
 
-  private TraceCoverage coverageByClock(Call call, @Nullable EventQueue queue) {
+  private TraceCoverage coverageByClock(Call call) {
     TraceFeed.Gap gap = feed.gapAround(call.enterNs(), call.exitNs());
     if (gap != null) {
       boolean inside = call.enterNs() >= gap.fromNs() && call.exitNs() < gap.toNs();
       return inside ? TraceCoverage.ABSENT : TraceCoverage.PARTIAL;
     }
-    boolean whole =
-        filtered && feed.allBuffersStarted() && (queue == null || queue.lostUpTo() == 0);
+    boolean whole = filtered && feed.allBuffersStarted() && feed.keptSinceNs(call.enterNs());
     return whole ? TraceCoverage.FILTERED : TraceCoverage.PARTIAL;
   }
 

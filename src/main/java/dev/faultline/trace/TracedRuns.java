@@ -7,6 +7,7 @@ import dev.faultline.vcpu.Answer;
 import dev.faultline.vcpu.Recorded;
 import dev.faultline.vcpu.RunResult;
 import dev.faultline.vcpu.TimelineEvent;
+import dev.faultline.x86.Msr;
 import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -125,6 +126,11 @@ final class TracedRuns {
           inner.add(m ->
               new TimelineEvent.InstructionEmulated(
                   m, Long.toHexString(e.rip()) + ": " + e.insn().toHex()));
+        }
+        case TraceEvent.MsrAccess e -> {
+          if (!e.write() && !e.faulted() && Msr.isVmxCapability(e.index())) {
+            inner.add(m -> new TimelineEvent.CapabilityRead(m, e.index(), e.value()));
+          }
         }
         case TraceEvent.UserspaceExit e -> tracedExit = e.failed() ? -e.errno() : e.number();
         default -> {}

@@ -18,6 +18,8 @@ final class MsrHyperv {
   private static final int VP_ASSIST_PAGE = 0x40000073;
   private static final int SCONTROL = 0x40000080;
   private static final int SVERSION = 0x40000081;
+  private static final int EOM = 0x40000084;
+  private static final int SINT0 = 0x40000090;
   private static final int SINT15 = 0x4000009f;
   private static final int STIMER_FIRST = 0x400000b0;
   private static final int STIMER_LAST = 0x400000b7;
@@ -60,12 +62,12 @@ final class MsrHyperv {
 
   /** Whether KVM has an MSR of this number. */
   static boolean exists(KernelVersion version, int index) {
-    if (index >= EOI && index <= VP_ASSIST_PAGE
-        || index >= SCONTROL && index <= SCONTROL + 4
-        || index >= SINT15 - 15 && index <= SINT15
-        || index >= STIMER_FIRST && index <= STIMER_LAST
-        || index >= SHARED_FIRST && index <= SYNDBG_LAST
-        || index >= CRASH_P0 && index <= TSC_EMULATION_STATUS) {
+    if (in(index, EOI, VP_ASSIST_PAGE)
+        || in(index, SCONTROL, EOM)
+        || in(index, SINT0, SINT15)
+        || in(index, STIMER_FIRST, STIMER_LAST)
+        || in(index, SHARED_FIRST, SYNDBG_LAST)
+        || in(index, CRASH_P0, TSC_EMULATION_STATUS)) {
       return true;
     }
     return switch (index) {
@@ -83,6 +85,10 @@ final class MsrHyperv {
       case MsrKind.HV_TSC_INVARIANT_CONTROL -> version.compareTo(KernelVersion.V6_8) >= 0;
       default -> false;
     };
+  }
+
+  private static boolean in(int index, int first, int last) {
+    return index >= first && index <= last;
   }
 
   /** What a write by userspace meets. */

@@ -1,6 +1,7 @@
 package dev.faultline.vcpu;
 
 import dev.faultline.x86.Msr;
+import org.jspecify.annotations.Nullable;
 
 /**
  * How KVM treats an MSR that userspace reads or writes: one constant for each rule.
@@ -129,7 +130,7 @@ enum MsrKind {
   private static final int SPREAD = 0x9e3779b9;
   private static final int SHIFT = 22;
   private static final int[] INDEXES = new int[SLOTS];
-  private static final MsrKind[] KINDS = new MsrKind[SLOTS];
+  private static final @Nullable MsrKind[] KINDS = new MsrKind[SLOTS];
 
   static {
     singleMsrs();
@@ -145,7 +146,7 @@ enum MsrKind {
 
   /** The rule for an MSR. */
   static MsrKind of(int index) {
-    int slot = index * SPREAD >>> SHIFT;
+    int slot = (index * SPREAD) >>> SHIFT;
     while (true) {
       MsrKind kind = KINDS[slot];
       if (kind == null) {
@@ -154,7 +155,7 @@ enum MsrKind {
       if (INDEXES[slot] == index) {
         return kind;
       }
-      slot = slot + 1 & SLOTS - 1;
+      slot = (slot + 1) & (SLOTS - 1);
     }
   }
 
@@ -265,9 +266,9 @@ enum MsrKind {
 
   private static void put(MsrKind kind, int... indexes) {
     for (int index : indexes) {
-      int slot = index * SPREAD >>> SHIFT;
+      int slot = (index * SPREAD) >>> SHIFT;
       while (KINDS[slot] != null) {
-        slot = slot + 1 & SLOTS - 1;
+        slot = (slot + 1) & (SLOTS - 1);
       }
       INDEXES[slot] = index;
       KINDS[slot] = kind;

@@ -41,7 +41,7 @@ final class MsrMachineCheck {
     if (data == 0) {
       return MsrFate.ACCEPTED;
     }
-    if (data != ~0L || known && (cap & CTL_P) == 0) {
+    if (data != ~0L || (known && (cap & CTL_P) == 0)) {
       return MsrFate.refused(MsrCheck.MSR_MCG_CTL);
     }
     return known ? MsrFate.ACCEPTED : MsrFate.NO_MCG_CAP;
@@ -66,7 +66,7 @@ final class MsrMachineCheck {
     if (known && index - MsrKind.IA32_MC0_CTL2 >= (cap & BANKS)) {
       return MsrFate.refused(MsrCheck.MSR_MC_BANK);
     }
-    if ((data & ~CTL2_BITS) != 0 || known && (cap & CMCI_P) == 0 && data != 0) {
+    if ((data & ~CTL2_BITS) != 0 || (known && (cap & CMCI_P) == 0 && data != 0)) {
       return MsrFate.refused(MsrCheck.MSR_MC_CTL2);
     }
     return known ? MsrFate.ACCEPTED : MsrFate.NO_MCG_CAP;

@@ -14,8 +14,10 @@ import dev.faultline.x86.Msr;
 final class MsrPmu {
   private static final int MAX_FIXED = 3;
   private static final int FIXED_SHIFT = 32;
+  private static final int FULL_WIDTH_FIRST = 0x4c1;
+  private static final int FULL_WIDTH_LAST = 0x4c8;
   private static final long BRANCH_FORMAT = 0x3f;
-  private static final long PEBS_BITS = 0xf << 8 | 1 << 6 | 1 << 7 | 1 << 14;
+  private static final long PEBS_BITS = 0x4fc0;
 
   private MsrPmu() {}
 
@@ -38,7 +40,7 @@ final class MsrPmu {
 
     /** The bits that IA32_PERF_GLOBAL_CTRL can have. */
     long globalBits() {
-      return (1L << counters) - 1 | (1L << fixed) - 1 << FIXED_SHIFT;
+      return ((1L << counters) - 1) | (((1L << fixed) - 1) << FIXED_SHIFT);
     }
   }
 
@@ -55,7 +57,7 @@ final class MsrPmu {
     int version = eax & 0xff;
     KvmCpuid2 host = v.vm().host().supportedCpuid();
     int hostEax = host == null ? 0 : GuestCpuid.register(host, Cpuid.LEAF_PMU, 0, 'a');
-    if (version == 0 || host != null && (hostEax & 0xff) == 0) {
+    if (version == 0 || (host != null && (hostEax & 0xff) == 0)) {
       return Shape.NONE;
     }
     int counters = eax >>> 8 & 0xff;
@@ -91,7 +93,7 @@ final class MsrPmu {
     boolean needsMore =
         index == Msr.IA32_PEBS_ENABLE
             || index == Msr.MSR_PEBS_DATA_CFG
-            || index >= 0x4c1 && index <= 0x4c8;
+            || (index >= FULL_WIDTH_FIRST && index <= FULL_WIDTH_LAST);
     if (needsMore || !shape.certain()) {
       return Answer.CANNOT_TELL;
     }
@@ -125,7 +127,7 @@ final class MsrPmu {
     boolean always =
         data == 0
             || index == Msr.IA32_PERF_GLOBAL_STATUS
-            || index >= Msr.IA32_FIXED_CTR0 && index <= Msr.IA32_FIXED_CTR2
+            || (index >= Msr.IA32_FIXED_CTR0 && index <= Msr.IA32_FIXED_CTR2)
             || within(index, Msr.IA32_PMC0, shape);
     if (always) {
       return MsrFate.ACCEPTED;
@@ -154,7 +156,7 @@ final class MsrPmu {
     if (at >= 0 && offered.knowsAt(at) && !within) {
       return MsrFate.refused(MsrCheck.MSR_PERF_CAPABILITIES);
     }
-    boolean plain = old || (data & (BRANCH_FORMAT | PEBS_BITS)) == 0 && batch.pmu().certain();
+    boolean plain = old || ((data & (BRANCH_FORMAT | PEBS_BITS)) == 0 && batch.pmu().certain());
     return within && plain ? MsrFate.ACCEPTED : MsrFate.NO_HOST_VALUE;
   }
 

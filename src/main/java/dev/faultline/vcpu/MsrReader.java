@@ -152,7 +152,7 @@ final class MsrReader {
     boolean other = MsrKind.of(index) == MsrKind.OTHER;
     Answer listed = v.vm().host().listsMsr(index);
     boolean old = kernel.version() == KernelVersion.V5_10;
-    boolean surelyNone = !other || listed.isNo() && kernel.version() == KernelVersion.V6_1 || old;
+    boolean surelyNone = !other || old || (listed.isNo() && kernel.version() == KernelVersion.V6_1);
     if (listed.isYes() && !old) {
       zeroOrStored(Answer.of(other), index);
     } else if (surelyNone && (listed.isNo() || old) && kernel.ignoreMsrs().isNo()) {

@@ -192,7 +192,7 @@ final class MsrStore {
     }
     if (kept >>> 32 != 0 && v.kernel().isVmx() && !v.inGuestMode().isNo()) {
       Answer wide = GuestCpuid.longMode(v);
-      sure &= wide.isYes() || wide.isNo() && v.inGuestMode().isYes();
+      sure &= wide.isYes() || (wide.isNo() && v.inGuestMode().isYes());
       kept = wide.isNo() ? kept & LOW_32 : kept;
     }
     write(index, kept, sure);
@@ -265,7 +265,7 @@ final class MsrStore {
     }
     write(index, data, true);
     Nested.Mode mode = v.nested().mode();
-    if (data != 0 || mode.vmxonAnywhere().isNo() && mode.guestMode().isNo()) {
+    if (data != 0 || (mode.vmxonAnywhere().isNo() && mode.guestMode().isNo())) {
       return;
     }
     v = done();
@@ -294,7 +294,7 @@ final class MsrStore {
   /** BTF and LBR are accepted for old guests; KVM never has the first. */
   private void debugctl(int index, long data) {
     boolean sure = (data & ~2L) == 0;
-    write(index, 0, sure && v.kernel().isVmx() || data == 0);
+    write(index, 0, data == 0 || (sure && v.kernel().isVmx()));
     mirror(GUEST_DEBUGCTL, 0, exitControl(ExitControls.SAVE_DEBUG_CONTROLS), sure);
   }
 

@@ -43,7 +43,7 @@ final class MsrVmx {
   private static final long CR0_FIXED1 = 0xffff_ffffL;
 
   /** "Activate VMX-preemption timer" in the high half of IA32_VMX_TRUE_PINBASED_CTLS. */
-  static final long PREEMPTION_TIMER = 1L << 32 + 6;
+  static final long PREEMPTION_TIMER = 1L << 38;
 
   private static final int SECONDARY_RDTSCP = 3;
   private static final int SECONDARY_RDRAND_EXITING = 11;
@@ -195,7 +195,7 @@ final class MsrVmx {
     for (int i = 0; i < count; i++) {
       int index = msrs.index(i);
       int at = offered.position(index);
-      if (!Msr.isVmxCapability(index) || !offer(index) || at >= 0 && offered.knowsAt(at)) {
+      if (!Msr.isVmxCapability(index) || !offer(index) || (at >= 0 && offered.knowsAt(at))) {
         continue;
       }
       long data = msrs.data(i);

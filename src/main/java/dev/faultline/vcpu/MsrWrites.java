@@ -19,7 +19,6 @@ import org.jspecify.annotations.Nullable;
  * svm_set_msr()}, v6.1.
  */
 final class MsrWrites {
-  private static final long LOW_32 = 0xffff_ffffL;
   private static final long APIC_BASE_RESERVED = 0x2ff;
   private static final long CPUID_FAULT = 1L << 31;
   private static final long FAULTING = 1;
@@ -160,7 +159,7 @@ final class MsrWrites {
         case CANNOT_TELL -> MsrFate.NO_HOST_LIST;
       };
     }
-    return known || knownKernel() && listed(index).isNo() ? refused : MsrFate.NO_RULE;
+    return known || (knownKernel() && listed(index).isNo()) ? refused : MsrFate.NO_RULE;
   }
 
   /** Whether {@link MsrKind} names every MSR of the kernel that has a rule. */
@@ -187,7 +186,7 @@ final class MsrWrites {
   /** Kernels since 6.2 can be built without SMM; the recorded ones were not. */
   private MsrFate smbase(int index) {
     boolean always =
-        kernel.vendor() != KernelModel.Vendor.UNKNOWN && !listed(index).isNo()
+        (kernel.vendor() != KernelModel.Vendor.UNKNOWN && !listed(index).isNo())
             || kernel.version().compareTo(KernelVersion.V6_1) <= 0;
     return always || listed(index).isYes() ? MsrFate.ACCEPTED : MsrFate.NO_HOST_LIST;
   }
@@ -227,13 +226,13 @@ final class MsrWrites {
 
   /** The address with the bits above its width copied from its highest one. */
   static long extended(long address, int width) {
-    return address << 64 - width >> 64 - width;
+    return address << (Long.SIZE - width) >> (Long.SIZE - width);
   }
 
   private MsrFate efer(long data) {
     long known = Efer.SCE | Efer.LME | Efer.LMA | Efer.NX;
     long svm = Efer.SVME | Efer.LMSLE | Efer.FFXSR | Efer.TCE | Efer.AUTOIBRS;
-    if ((data & ~(known | svm)) != 0 || kernel.isVmx() && (data & ~known) != 0) {
+    if ((data & ~(known | svm)) != 0 || (kernel.isVmx() && (data & ~known) != 0)) {
       return MsrFate.refused(MsrCheck.MSR_EFER_RESERVED);
     }
     boolean svme = kernel.isSvm() && kernel.nested().isYes();
@@ -425,7 +424,7 @@ final class MsrWrites {
 
   private MsrFate archCapabilities(int index, long data, boolean newer) {
     boolean foreign = kernel.vendor() == KernelModel.Vendor.UNKNOWN;
-    if (!newer && !foreign || data == 0) {
+    if (data == 0 || (!newer && !foreign)) {
       return MsrFate.ACCEPTED;
     }
     if (foreign) {

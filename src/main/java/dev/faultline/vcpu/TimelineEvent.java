@@ -178,6 +178,9 @@ public sealed interface TimelineEvent {
   /** The exit that hardware just made was one of L2. */
   record L2Exited(int moment, String reason, String flags, long rip) implements TimelineEvent {}
 
+  /** The guest read a VMX capability MSR, and a tracepoint shows what it got. */
+  record CapabilityRead(int moment, int msr, long value) implements TimelineEvent {}
+
   /** KVM emulated an instruction of the guest. */
   record InstructionEmulated(int moment, String text) implements TimelineEvent {}
 

@@ -6,6 +6,7 @@ import dev.faultline.kvm.Ioctl;
 import dev.faultline.kvm.KvmDebugregs;
 import dev.faultline.kvm.KvmLapicState;
 import dev.faultline.kvm.KvmMpState;
+import dev.faultline.kvm.KvmMsrs;
 import dev.faultline.kvm.KvmRegs;
 import dev.faultline.kvm.KvmSregs;
 import dev.faultline.kvm.KvmVcpuEvents;
@@ -188,6 +189,9 @@ public final class VcpuModel {
       case TimelineEvent.VmEntered _ -> v;
       case TimelineEvent.VmExited e -> GuestRunRules.evolve(v, e);
       case TimelineEvent.L2Exited e -> GuestRunRules.evolve(v, e);
+      case TimelineEvent.CapabilityRead e ->
+          MsrRules.evolve(
+              v, new TimelineEvent.MsrsRead(e.moment(), KvmMsrs.of(e.msr(), e.value()), 1));
       case TimelineEvent.InstructionEmulated _ -> v;
       case TimelineEvent.NestedVmEntered e -> GuestRunRules.evolve(v, e);
       case TimelineEvent.NestedVmEntryFailed e -> GuestRunRules.evolve(v, e);
@@ -199,6 +203,23 @@ public final class VcpuModel {
 
   private static Vcpu pagesAwaited(Vcpu v) {
     return v.withProgress(v.progress().withNestedPagesAwaited(Answer.YES));
+  }
+
+  /** What a recorded call on a vCPU teaches about what the host's KVM offers. */
+  public static Host learn(Host host, Vcpu before, VcpuCommand command, int ret, Bytes reply) {
+    return switch (command) {
+      case VcpuCommand.SetMsrs c when ret > 0 -> MsrRules.learnWritten(host, c.msrs(), ret);
+      case VcpuCommand.GetMsrs _ when ret > 0 && !reply.isEmpty() ->
+          MsrRules.learn(host, before, new KvmMsrs(reply), ret);
+      default -> host;
+    };
+  }
+
+  /** What an event inside a KVM_RUN teaches about what the host's KVM offers. */
+  public static Host learn(Host host, Vcpu before, TimelineEvent event) {
+    return event instanceof TimelineEvent.CapabilityRead read
+        ? MsrRules.learn(host, before, KvmMsrs.of(read.msr(), read.value()), 1)
+        : host;
   }
 
   /** KVM_CREATE_VCPU leaves every register at its reset value. */
