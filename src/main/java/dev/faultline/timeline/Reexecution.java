@@ -19,6 +19,8 @@ import dev.faultline.vcpu.VcpuModel;
 import dev.faultline.vcpu.Vm;
 import dev.faultline.vcpu.VmCommand;
 import dev.faultline.vcpu.VmRules;
+import dev.faultline.vmx.VmEntryCheck;
+import dev.faultline.vmx.VmEntryTexts;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
@@ -265,6 +267,9 @@ public final class Reexecution {
         compareReturn(
             moment, call.seq(), call.vcpu(), ioctl, call.where(), decision.outcome(), call.ret(),
             call.errno());
+    if (agrees) {
+      compareReason(moment, call, ioctl, decision);
+    }
     Vcpu next = v;
     if (decision.outcome() instanceof Outcome.Undecided || agrees) {
       next = carryOut(v, decision, call, ioctl, moment);
@@ -277,6 +282,32 @@ public final class Reexecution {
       machine.host(
           VcpuModel.learn(machine.host(), v, call.command(), call.ret(), call.reply()));
     }
+  }
+
+  /** A refusal must be for the reason that the kernel itself traced. */
+  private void compareReason(
+      int moment, Recorded.VcpuCall call, Ioctl ioctl, Decision decision) {
+    if (call.failedChecks().isEmpty()
+        || !(decision.outcome() instanceof Outcome.Refused refused)
+        || !(refused.check() instanceof VmEntryCheck check)) {
+      return;
+    }
+    List<VmEntryCheck> traced = VmEntryTexts.printing(call.failedChecks());
+    if (traced.isEmpty() || traced.contains(check)) {
+      return;
+    }
+    diverge(
+        new Divergence(
+            moment,
+            call.seq(),
+            call.vcpu(),
+            ioctl.uapiName(),
+            What.RETURN,
+            "check",
+            String.join("; ", call.failedChecks()),
+            check.id(),
+            "the tracepoint kvm_nested_vmenter_failed names another check",
+            call.where()));
   }
 
   /** What is left of a call whose recorded result contradicts the model. */

@@ -216,7 +216,21 @@ public final class RecordedCalls {
         call.ret(),
         call.errno(),
         call.out(),
+        ioctl == Ioctl.RUN ? List.of() : failedChecks(call.trace()),
         run);
+  }
+
+  private static List<String> failedChecks(List<TraceEvent> trace) {
+    if (trace.isEmpty()) {
+      return List.of();
+    }
+    List<String> texts = new ArrayList<>();
+    for (TraceEvent event : trace) {
+      if (event instanceof TraceEvent.NestedVmEnterFailed failed) {
+        texts.add(failed.message());
+      }
+    }
+    return List.copyOf(texts);
   }
 
   private static VcpuCommand command(Observation.Call call, Ioctl ioctl, int m) {

@@ -81,8 +81,9 @@ final class MsrStore {
   void change(int index, long keep, long set) {
     if (!hypercallWritten && before.knows(index)) {
       long old = before.value(index);
-      if ((old & keep | set) != old) {
-        write(index, old & keep | set, true);
+      long now = (old & keep) | set;
+      if (now != old) {
+        write(index, now, true);
       }
     } else {
       write(index, 0, false);
@@ -226,7 +227,7 @@ final class MsrStore {
   private void efer(long data) {
     Tracked now = v.registers().sregs();
     long lma = now.value(SregsFields.EFER) & Efer.LMA;
-    alias(Msr.IA32_EFER, data & ~Efer.LMA | lma, now.knows(SregsFields.EFER));
+    alias(Msr.IA32_EFER, (data & ~Efer.LMA) | lma, now.knows(SregsFields.EFER));
   }
 
   private void apicBase(long data) {

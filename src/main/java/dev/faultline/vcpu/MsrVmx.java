@@ -60,28 +60,21 @@ final class MsrVmx {
    * @param timer whether the vCPU's pin-based controls offer the VMX-preemption timer
    */
   static MsrFate restore(Vcpu v, int index, long data, Answer timer) {
-    switch (index) {
+    return switch (index) {
       case Msr.IA32_VMX_PINBASED_CTLS,
           Msr.IA32_VMX_PROCBASED_CTLS,
           Msr.IA32_VMX_EXIT_CTLS,
           Msr.IA32_VMX_ENTRY_CTLS,
           Msr.IA32_VMX_CR0_FIXED1,
-          Msr.IA32_VMX_CR4_FIXED1 -> {
-        return MsrFate.refused(MsrCheck.MSR_VMX_DERIVED);
-      }
-      case Msr.IA32_VMX_VMCS_ENUM -> {
-        return MsrFate.ACCEPTED;
-      }
-      case Msr.IA32_VMX_CR0_FIXED0 -> {
-        return MsrFate.unless((data & CR0_FIXED0) != CR0_FIXED0, MsrCheck.MSR_VMX_FIXED0);
-      }
-      case Msr.IA32_VMX_CR4_FIXED0 -> {
-        return MsrFate.unless((data & Cr4.VMXE) == 0, MsrCheck.MSR_VMX_FIXED0);
-      }
-      default -> {
-        return measured(v, index, data, timer);
-      }
-    }
+          Msr.IA32_VMX_CR4_FIXED1 ->
+          MsrFate.refused(MsrCheck.MSR_VMX_DERIVED);
+      case Msr.IA32_VMX_VMCS_ENUM -> MsrFate.ACCEPTED;
+      case Msr.IA32_VMX_CR0_FIXED0 ->
+          MsrFate.unless((data & CR0_FIXED0) != CR0_FIXED0, MsrCheck.MSR_VMX_FIXED0);
+      case Msr.IA32_VMX_CR4_FIXED0 ->
+          MsrFate.unless((data & Cr4.VMXE) == 0, MsrCheck.MSR_VMX_FIXED0);
+      default -> measured(v, index, data, timer);
+    };
   }
 
   private static MsrFate measured(Vcpu v, int index, long data, Answer timer) {
@@ -253,15 +246,15 @@ final class MsrVmx {
           Msr.IA32_ARCH_CAPABILITIES ->
           a | b;
       case Msr.IA32_VMX_BASIC ->
-          a & ~BASIC_SIZE & ~BASIC_FEATURES
-              | (a | b) & BASIC_FEATURES
+          (a & ~BASIC_SIZE & ~BASIC_FEATURES)
+              | ((a | b) & BASIC_FEATURES)
               | Math.min(a & BASIC_SIZE, b & BASIC_SIZE);
       case Msr.IA32_VMX_MISC ->
-          a & ~(MISC_FEATURES | MISC_CR3 | MISC_MSRS)
-              | (a | b) & MISC_FEATURES
+          (a & ~(MISC_FEATURES | MISC_CR3 | MISC_MSRS))
+              | ((a | b) & MISC_FEATURES)
               | Math.max(a & MISC_CR3, b & MISC_CR3)
               | Math.max(a & MISC_MSRS, b & MISC_MSRS);
-      default -> a & b & LOW | (a | b) & HIGH;
+      default -> (a & b & LOW) | ((a | b) & HIGH);
     };
   }
 
@@ -338,7 +331,7 @@ final class MsrVmx {
     long wanted = wantedSecondary(guest);
     long adjusted = ADJUSTED_SECONDARY & (offerKnown ? offer : ~0L);
     long old = before.valueAt(at);
-    long now = old & ~adjusted | wanted & adjusted;
+    long now = (old & ~adjusted) | (wanted & adjusted);
     // Without KVM's own value nobody knows whether it offers a control that CPUID would switch on.
     boolean certain = offerKnown || (wanted & ~old) == 0;
     edit.write(index, now, certain, moment);
@@ -360,7 +353,7 @@ final class MsrVmx {
     int leaf7c = GuestCpuid.register(guest, 7, 0, 'c');
     int amd = GuestCpuid.register(guest, 0x8000_0001, 0, 'd');
     int xsave = GuestCpuid.register(guest, 0xd, 1, 'a');
-    long controls = bit(amd, 27) | bit(leaf7c, 22) ? 1L << SECONDARY_RDTSCP : 0;
+    long controls = bit(amd, 27) || bit(leaf7c, 22) ? 1L << SECONDARY_RDTSCP : 0;
     controls |= bit(leaf1, 30) ? 1L << SECONDARY_RDRAND_EXITING : 0;
     controls |= bit(leaf7b, 10) ? 1L << SECONDARY_INVPCID : 0;
     controls |= bit(leaf7b, 18) ? 1L << SECONDARY_RDSEED_EXITING : 0;

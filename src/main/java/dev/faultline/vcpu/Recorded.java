@@ -54,6 +54,7 @@ public sealed interface Recorded {
    * @param ret the return value
    * @param errno the error number, or 0
    * @param reply the payload that the kernel wrote, or {@link Bytes#EMPTY}
+   * @param failedChecks what the tracepoint kvm_nested_vmenter_failed printed during the call
    * @param run for KVM_RUN only
    */
   record VcpuCall(
@@ -67,6 +68,7 @@ public sealed interface Recorded {
       int ret,
       int errno,
       Bytes reply,
+      List<String> failedChecks,
       @Nullable Run run)
       implements Recorded {}
 
