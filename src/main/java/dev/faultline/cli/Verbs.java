@@ -17,7 +17,8 @@ final class Verbs {
   record Named(String name, Supplier<Verb> verb) {}
 
   /** In the order in which help lists them. */
-  static final List<Named> ALL = List.of();
+  static final List<Named> ALL =
+      List.of(new Named("verify", VerifyVerb::new), new Named("state", StateVerb::new));
 
   private Verbs() {}
 }

@@ -1,0 +1,89 @@
+package dev.faultline.cli;
+
+import dev.faultline.ingest.RecordingSource;
+import dev.faultline.timeline.Reexecution;
+import dev.faultline.timeline.TimelineListener;
+import dev.faultline.trace.MergeReport;
+import dev.faultline.trace.Observation;
+import dev.faultline.trace.RecordedCalls;
+import dev.faultline.trace.RecordingReader;
+import dev.faultline.vcpu.KernelModel;
+import dev.faultline.vcpu.Recorded;
+import dev.faultline.vcpu.Vcpu;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
+
+/** Plays a recording to a re-execution, one fact after the other, as far as the caller wants. */
+final class Playback implements AutoCloseable {
+  private final RecordingReader reader;
+  private final Reexecution reexecution;
+  private @Nullable Observation observation;
+  private @Nullable Recorded fact;
+  private @Nullable Vcpu before;
+  private int first;
+
+  Playback(RecordingSource source, KernelModel kernel, TimelineListener listener) {
+    reader = source.open();
+    reexecution = new Reexecution(source.name(), kernel, listener);
+  }
+
+  /** Plays the next fact; false if there is none. */
+  boolean advance() {
+    if (!reader.hasNext()) {
+      return false;
+    }
+    Observation next = reader.next();
+    first = reexecution.nextMoment();
+    Recorded converted = RecordedCalls.convert(next, first);
+    before =
+        converted instanceof Recorded.VcpuCall call ? reexecution.vcpus().get(call.vcpu()) : null;
+    observation = next;
+    fact = converted;
+    reexecution.accept(converted);
+    return true;
+  }
+
+  /** Plays everything that is left. */
+  void finish() {
+    while (advance()) {}
+  }
+
+  Reexecution reexecution() {
+    return reexecution;
+  }
+
+  /** The line that was played last. */
+  Observation observation() {
+    return Objects.requireNonNull(observation);
+  }
+
+  /** The fact that was played last. */
+  Recorded fact() {
+    return Objects.requireNonNull(fact);
+  }
+
+  /** The vCPU of the fact as it was before it; null if there is none, or it was not yet seen. */
+  @Nullable Vcpu before() {
+    return before;
+  }
+
+  /** The first moment of the fact that was played last. */
+  int first() {
+    return first;
+  }
+
+  /** The last moment of the fact that was played last. */
+  int last() {
+    return reexecution.nextMoment() - 1;
+  }
+
+  /** How the trace was merged; null if there is none. */
+  @Nullable MergeReport mergeReport() {
+    return reader.mergeReport();
+  }
+
+  @Override
+  public void close() {
+    reader.close();
+  }
+}

@@ -1,0 +1,178 @@
+package dev.faultline.cli;
+
+import dev.faultline.FormatException;
+import dev.faultline.TraceSyntaxException;
+import dev.faultline.ingest.Inputs;
+import dev.faultline.ingest.RecordingSource;
+import dev.faultline.report.VerificationJson;
+import dev.faultline.report.VerificationReport;
+import dev.faultline.report.VerificationReport.Verified;
+import dev.faultline.report.VerificationText;
+import dev.faultline.timeline.Verification;
+import dev.faultline.trace.FtraceReport;
+import dev.faultline.trace.KernelFacts;
+import dev.faultline.trace.MergeReport;
+import dev.faultline.vcpu.KernelModel;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Model.PositionalParamSpec;
+
+/**
+ * {@code verify}: decides every recorded call again and tells where the kernel did not do what its
+ * rules say.
+ *
+ * <p><i>Errors</i>: an input that cannot be read costs a sentence; the others are verified, and the
+ * exit status is the one of bad input.
+ */
+final class VerifyVerb implements Verb {
+  private static final int FINDINGS = 1;
+
+  private final CommonOptions common = new CommonOptions();
+  private final PositionalParamSpec inputs =
+      PositionalParamSpec.builder()
+          .paramLabel("INPUT")
+          .arity("1..*")
+          .type(List.class)
+          .auxiliaryTypes(Path.class)
+          .description("Recordings, or folders of recordings.")
+          .build();
+  private final CommandSpec spec = CommandSpec.wrapWithoutInspection(this);
+
+  VerifyVerb() {
+    spec.addPositional(inputs);
+    common.addTo(spec);
+    spec.usageMessage()
+        .description(
+            "Decides every call of a recording again by KVM's rules and compares with what was"
+                + " recorded: return values, how KVM_RUN ended, every field of every payload that"
+                + " KVM wrote. Exits 0 if all is as predicted, 1 if not.");
+  }
+
+  @Override
+  public CommandSpec spec() {
+    return spec;
+  }
+
+  @Override
+  public Integer call() throws IOException {
+    List<Path> paths = inputs.getValue();
+    List<RecordingSource> sources = new ArrayList<>();
+    for (Path path : paths) {
+      sources.addAll(Inputs.open(path));
+    }
+    PrintWriter out = spec.commandLine().getOut();
+    StringWriter held = new StringWriter();
+    int status;
+    try (Progress progress = Progress.over(sources)) {
+      // What is printed while the bar stands on the terminal would tear it apart.
+      PrintWriter to = progress.isShown() ? new PrintWriter(held) : out;
+      Work work = new Work(sources.size() > 1, report(to, sources.size() > 1), progress);
+      for (RecordingSource source : sources) {
+        work.verify(source);
+      }
+      status = work.end();
+      to.flush();
+    }
+    out.print(held);
+    return status;
+  }
+
+  private VerificationReport report(PrintWriter to, boolean several) throws IOException {
+    return switch (common.format()) {
+      case TEXT -> new VerificationText(to, common.ink(), several);
+      case JSON -> new VerificationJson(to, several);
+    };
+  }
+
+  /** What keeps the trace from telling everything; empty if nothing does. */
+  private static String traceNote(@Nullable MergeReport merged) {
+    if (merged == null) {
+      return "no trace lies beside the recording: what happened inside KVM_RUN is not known";
+    }
+    FtraceReport trace = merged.trace();
+    List<String> gaps = new ArrayList<>();
+    if (trace.overwritten()) {
+      gaps.add("its oldest events were overwritten");
+    }
+    gap(gaps, Math.max(trace.lost(), trace.gaps()), "events lost by the kernel");
+    gap(gaps, merged.overwritten(), "events more than fit one call");
+    gap(gaps, trace.damaged() + trace.unread(), "lines that cannot be read");
+    gap(gaps, merged.mismatched(), "markers that name another ioctl");
+    return gaps.isEmpty() ? "" : "the trace has gaps: " + String.join(", ", gaps);
+  }
+
+  private static void gap(List<String> gaps, long count, String what) {
+    if (count > 0) {
+      gaps.add(count + " " + what);
+    }
+  }
+
+  /** The recordings of one command line, verified one after the other. */
+  private final class Work {
+    private final boolean several;
+    private final VerificationReport report;
+    private final Progress progress;
+    private final VcpuFilter vcpus = common.vcpus();
+    private final Set<String> lanes = new LinkedHashSet<>();
+    private boolean reported;
+    private boolean failed;
+    private long divergences;
+
+    Work(boolean several, VerificationReport report, Progress progress) {
+      this.several = several;
+      this.report = report;
+      this.progress = progress;
+    }
+
+    void verify(RecordingSource source) throws IOException {
+      try {
+        Verified verified = verified(source);
+        report.add(verified);
+        reported = true;
+        divergences += verified.divergencesFound();
+      } catch (TraceSyntaxException | FormatException e) {
+        failed = true;
+        String name = several ? source.name() + ": " : "";
+        spec.commandLine().getErr().println("faultline: " + name + e.getMessage());
+      }
+      progress.recordingDone();
+    }
+
+    private Verified verified(RecordingSource source) {
+      KernelModel kernel = common.kernel(KernelFacts.model(source.readFacts()));
+      VcpuTallies tallies = new VcpuTallies(vcpus);
+      try (Playback playback = new Playback(source, kernel, tallies)) {
+        while (playback.advance()) {
+          tallies.played(playback);
+          progress.lineDone();
+        }
+        lanes.addAll(playback.reexecution().vcpus().keySet());
+        Verification whole = playback.reexecution().result();
+        return new Verified(
+            tallies.only(whole),
+            tallies.divergences(),
+            traceNote(playback.mergeReport()),
+            common.kernelAsked());
+      }
+    }
+
+    int end() throws IOException {
+      if (reported || several) {
+        report.end();
+      }
+      if (failed) {
+        return FormatException.EXIT_CODE;
+      }
+      vcpus.demand(lanes, several ? "these recordings" : "this recording");
+      return divergences == 0 ? 0 : FINDINGS;
+    }
+  }
+}
