@@ -9,6 +9,7 @@ import dev.faultline.timeline.Verification.Tally;
 import dev.faultline.vcpu.Answer;
 import dev.faultline.vcpu.Decision;
 import dev.faultline.vcpu.KernelModel;
+import dev.faultline.vcpu.NestedPhase;
 import dev.faultline.vcpu.Outcome;
 import dev.faultline.vcpu.Recorded;
 import dev.faultline.vcpu.Reply;
@@ -24,7 +25,9 @@ import dev.faultline.vmx.VmEntryTexts;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import java.util.Map;
 import java.util.SequencedMap;
+import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -44,6 +47,7 @@ public final class Reexecution {
   private final List<Divergence> divergences = new ArrayList<>();
   private final List<Synthesized> synthesized = new ArrayList<>();
   private final Runs runs;
+  private final Map<String, NestedPhase> phases = new TreeMap<>();
   private long callsTotal;
   private long callsCompared;
   private long callsAgree;
@@ -123,6 +127,41 @@ public final class Reexecution {
       divergences.add(divergence);
     }
     listener.divergence(divergence);
+  }
+
+  /** Tells the listener when a vCPU changes its phase. */
+  void notice(int moment, Vcpu before, Vcpu after, boolean byIoctl) {
+    if (before.nested().mode().equals(after.nested().mode())
+        && before.vm().dead() == after.vm().dead()
+        && before.inSmm() == after.inSmm()
+        && phases.containsKey(after.name())) {
+      return;
+    }
+    NestedPhase from = phases.get(after.name());
+    NestedPhase to = NestedPhase.of(after);
+    if (to == null || from == to) {
+      return;
+    }
+    phases.put(after.name(), to);
+    if (from != null) {
+      passThrough(moment, after.name(), from, to, byIoctl);
+    }
+  }
+
+  /** Whether VMXON and the VM-Enter succeeded shows only when L2 runs. */
+  private void passThrough(
+      int moment, String vcpu, NestedPhase from, NestedPhase to, boolean byIoctl) {
+    NestedPhase at = from;
+    boolean inL2 = to == NestedPhase.L2 || to == NestedPhase.L2_PENDING;
+    if (inL2 && !byIoctl && at == NestedPhase.OFF) {
+      listener.transition(moment, vcpu, at, NestedPhase.ROOT, false);
+      at = NestedPhase.ROOT;
+    }
+    if (to == NestedPhase.L2 && !byIoctl && at == NestedPhase.ROOT) {
+      listener.transition(moment, vcpu, at, NestedPhase.L2_PENDING, false);
+      at = NestedPhase.L2_PENDING;
+    }
+    listener.transition(moment, vcpu, at, to, byIoctl);
   }
 
   private void unreadable(Recorded.Unreadable u) {
@@ -276,6 +315,7 @@ public final class Reexecution {
     } else {
       next = VcpuModel.evolve(v, doubted(call, decision, ioctl, moment));
     }
+    notice(moment, v, next, true);
     long differences = divergences.size();
     machine.put(read(next, decision.reply(), call, ioctl, moment));
     if (agrees && divergences.size() == differences) {

@@ -82,6 +82,7 @@ final class Runs {
     machine.host(VcpuModel.learn(machine.host(), v, event));
     Vcpu next = VcpuModel.evolve(v, event);
     owner.listener().event(event.moment(), call, event);
+    owner.notice(event.moment(), v, next, false);
     return next;
   }
 

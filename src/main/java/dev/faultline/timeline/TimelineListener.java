@@ -1,5 +1,6 @@
 package dev.faultline.timeline;
 
+import dev.faultline.vcpu.NestedPhase;
 import dev.faultline.vcpu.Outcome;
 import dev.faultline.vcpu.Recorded;
 import dev.faultline.vcpu.TimelineEvent;
@@ -19,6 +20,14 @@ public interface TimelineListener {
 
   /** Something happened inside the KVM_RUN of {@code run}, or was synthesized there. */
   default void event(int moment, Recorded.VcpuCall run, TimelineEvent event) {}
+
+  /**
+   * A vCPU went from one phase of the nested and SMM machine to another, both known.
+   *
+   * @param byIoctl whether an ioctl other than KVM_RUN made the change
+   */
+  default void transition(
+      int moment, String vcpu, NestedPhase from, NestedPhase to, boolean byIoctl) {}
 
   /** A difference was found. */
   default void divergence(Divergence divergence) {}

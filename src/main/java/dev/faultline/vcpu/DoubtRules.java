@@ -173,7 +173,8 @@ final class DoubtRules {
     Vcpu.Registers r = v.registers();
     Vcpu next = v.withRegisters(r.withSregs(r.sregs().doubt(fields)));
     boolean bitmap = false;
-    for (int field : SregsFields.INTERRUPT_BITMAP) {
+    for (int word = 0; word < SregsFields.bitmapWords(); word++) {
+      int field = SregsFields.interruptBitmap(word);
       bitmap |= fields.has(field);
     }
     if (bitmap) {

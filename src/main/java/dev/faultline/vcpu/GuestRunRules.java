@@ -419,6 +419,7 @@ final class GuestRunRules {
     Nested.Mode out =
         mode.withVmxon(mode.smmVmxon())
             .withGuestMode(mode.smmGuestMode())
+            .withPending(mode.smmGuestMode(), Answer.NO)
             .withSmm(Answer.NO, Answer.NO);
     Tracked events =
         v.events()

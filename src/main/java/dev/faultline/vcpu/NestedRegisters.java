@@ -108,7 +108,7 @@ final class NestedRegisters {
     }
 
     void forget(Tracked.Edit sregs) {
-      FieldSet fields = SregsFields.SEGMENT[register.ordinal()];
+      FieldSet fields = SregsFields.segment(register);
       for (int f = fields.next(0); f >= 0; f = fields.next(f + 1)) {
         sregs.forget(f);
       }
@@ -233,7 +233,7 @@ final class NestedRegisters {
         vmcs12.set(
             f.vmcsAr,
             ar,
-            certain.isYes() && before.knowsAll(SregsFields.SEGMENT[f.register.ordinal()]));
+            certain.isYes() && before.knowsAll(SregsFields.segment(f.register)));
       }
     }
     return v.withNested(v.nested().withVmcs12(vmcs12.done()));
@@ -253,7 +253,7 @@ final class NestedRegisters {
    */
   private static void keepRealModeSegment(
       SegmentFields f, Tracked before, Tracked vmcs12, Tracked.Edit sregs, Answer certain) {
-    FieldSet fields = SregsFields.SEGMENT[f.register.ordinal()];
+    FieldSet fields = SregsFields.segment(f.register);
     boolean known =
         certain.isYes()
             && before.knowsAll(fields)

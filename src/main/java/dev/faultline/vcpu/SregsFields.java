@@ -24,7 +24,7 @@ final class SregsFields {
   static final int GS_BASE = LAYOUT.indexOf("gs.base");
 
   /** The four words of interrupt_bitmap. */
-  static final int[] INTERRUPT_BITMAP = {
+  private static final int[] INTERRUPT_BITMAP = {
     LAYOUT.indexOf("interrupt_bitmap[0]"),
     LAYOUT.indexOf("interrupt_bitmap[1]"),
     LAYOUT.indexOf("interrupt_bitmap[2]"),
@@ -32,12 +32,27 @@ final class SregsFields {
   };
 
   /** The fields of each segment register, padding included, by ordinal. */
-  static final FieldSet[] SEGMENT = segments();
+  private static final FieldSet[] SEGMENT = segments();
 
   /** All fields of all eight segment registers and CR0: what the guest-state checks read. */
   static final FieldSet JUDGED = judged();
 
   private SregsFields() {}
+
+  /** The fields of a segment register, padding included. */
+  static FieldSet segment(SegmentRegister register) {
+    return SEGMENT[register.ordinal()];
+  }
+
+  /** How many words interrupt_bitmap has. */
+  static int bitmapWords() {
+    return INTERRUPT_BITMAP.length;
+  }
+
+  /** A word of interrupt_bitmap. */
+  static int interruptBitmap(int word) {
+    return INTERRUPT_BITMAP[word];
+  }
 
   /** Name of a segment register in the uapi: LDTR is {@code ldt} there. */
   static String uapiName(SegmentRegister register) {

@@ -56,7 +56,7 @@ final class SregsRules {
 
   /** What the two structs share, as the older one with an empty interrupt bitmap. */
   static KvmSregs common(KvmSregs2 sregs2) {
-    int shared = KvmSregs.LAYOUT.field(SregsFields.INTERRUPT_BITMAP[0]).offset();
+    int shared = KvmSregs.LAYOUT.field(SregsFields.interruptBitmap(0)).offset();
     return new KvmSregs(
         Bytes.builder(KvmSregs.SIZE).putBytes(0, sregs2.raw(), 0, shared).build());
   }
@@ -247,8 +247,8 @@ final class SregsRules {
   }
 
   private static int lowestBit(Bytes raw) {
-    int at = KvmSregs.LAYOUT.field(SregsFields.INTERRUPT_BITMAP[0]).offset();
-    for (int word = 0; word < SregsFields.INTERRUPT_BITMAP.length; word++) {
+    int at = KvmSregs.LAYOUT.field(SregsFields.interruptBitmap(0)).offset();
+    for (int word = 0; word < SregsFields.bitmapWords(); word++) {
       long bits = raw.u64(at + word * Long.BYTES);
       if (bits != 0) {
         return word * Long.SIZE + Long.numberOfTrailingZeros(bits);
@@ -260,7 +260,8 @@ final class SregsRules {
   private static Vcpu load(Vcpu v, KvmSregs s, int moment) {
     Tracked before = v.registers().sregs();
     Bytes.Builder stored = s.raw().toBuilder();
-    for (int field : SregsFields.INTERRUPT_BITMAP) {
+    for (int word = 0; word < SregsFields.bitmapWords(); word++) {
+      int field = SregsFields.interruptBitmap(word);
       stored.put(KvmSregs.LAYOUT.field(field).offset(), Long.BYTES, 0);
     }
     boolean certain = storeSegments(v, s, stored);
@@ -371,13 +372,14 @@ final class SregsRules {
     Answer injected = injectedExternal(events);
     if (injected.isYes()) {
       int vector = (int) events.value(EventsFields.INTERRUPT_NR);
-      int field = SregsFields.INTERRUPT_BITMAP[vector / Long.SIZE];
+      int field = SregsFields.interruptBitmap(vector / Long.SIZE);
       reply.put(
           KvmSregs.LAYOUT.field(field).offset(), Long.BYTES, 1L << (vector % Long.SIZE));
     }
     boolean bitmapKnown =
         injected.isNo() || (injected.isYes() && events.knows(EventsFields.INTERRUPT_NR));
-    for (int field : SregsFields.INTERRUPT_BITMAP) {
+    for (int word = 0; word < SregsFields.bitmapWords(); word++) {
+      int field = SregsFields.interruptBitmap(word);
       known = bitmapKnown ? known.with(field) : known.without(field);
     }
     return Decision.reads(new Reply.Struct("", 0, KvmSregs.LAYOUT, reply.build(), known));
@@ -392,7 +394,7 @@ final class SregsRules {
   /** KVM_GET_SREGS2: PDPTRs come from guest memory, which a recording does not hold. */
   static Decision get2(Vcpu v, VcpuCommand.GetSregs2 c) {
     Tracked sregs = v.registers().sregs();
-    int shared = KvmSregs.LAYOUT.field(SregsFields.INTERRUPT_BITMAP[0]).offset();
+    int shared = KvmSregs.LAYOUT.field(SregsFields.interruptBitmap(0)).offset();
     Bytes reply =
         Bytes.builder(KvmSregs2.SIZE).putBytes(0, sregs.bytes(), 0, shared).build();
     FieldSet known = FieldSet.none(KvmSregs2.LAYOUT.count());
@@ -433,7 +435,8 @@ final class SregsRules {
 
   private static FieldSet allButBitmap() {
     FieldSet set = FieldSet.all(KvmSregs.LAYOUT.count());
-    for (int field : SregsFields.INTERRUPT_BITMAP) {
+    for (int word = 0; word < SregsFields.bitmapWords(); word++) {
+      int field = SregsFields.interruptBitmap(word);
       set = set.without(field);
     }
     return set;
