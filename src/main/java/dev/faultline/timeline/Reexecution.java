@@ -184,8 +184,7 @@ public final class Reexecution {
   private void vmCreation(Recorded.VmCreation c) {
     int moment = index.add(c.seq(), Ioctl.CREATE_VM.uapiName());
     if (c.ret() >= 0) {
-      machine.vmCreated(
-          new Machine.Creation(moment, c.seq(), "", 0, c.ret(), c.where()));
+      machine.vmCreated(new Machine.Creation(moment, c.seq(), "", 0, c.ret(), c.where()));
     }
     listener.fact(moment, c, null);
   }
@@ -236,7 +235,13 @@ public final class Reexecution {
     callsTotal++;
     boolean agrees =
         compareReturn(
-            moment, call.seq(), call.vm(), ioctl, call.where(), result.outcome(), call.ret(),
+            moment,
+            call.seq(),
+            call.vm(),
+            ioctl,
+            call.where(),
+            result.outcome(),
+            call.ret(),
             call.errno());
     Vm after = result.after();
     if (!agrees) {
@@ -304,7 +309,13 @@ public final class Reexecution {
     callsTotal++;
     boolean agrees =
         compareReturn(
-            moment, call.seq(), call.vcpu(), ioctl, call.where(), decision.outcome(), call.ret(),
+            moment,
+            call.seq(),
+            call.vcpu(),
+            ioctl,
+            call.where(),
+            decision.outcome(),
+            call.ret(),
             call.errno());
     if (agrees) {
       compareReason(moment, call, ioctl, decision);
@@ -319,14 +330,12 @@ public final class Reexecution {
     long differences = divergences.size();
     machine.put(read(next, decision.reply(), call, ioctl, moment));
     if (agrees && divergences.size() == differences) {
-      machine.host(
-          VcpuModel.learn(machine.host(), v, call.command(), call.ret(), call.reply()));
+      machine.host(VcpuModel.learn(machine.host(), v, call.command(), call.ret(), call.reply()));
     }
   }
 
   /** A refusal must be for the reason that the kernel itself traced. */
-  private void compareReason(
-      int moment, Recorded.VcpuCall call, Ioctl ioctl, Decision decision) {
+  private void compareReason(int moment, Recorded.VcpuCall call, Ioctl ioctl, Decision decision) {
     if (call.failedChecks().isEmpty()
         || !(decision.outcome() instanceof Outcome.Refused refused)
         || !(refused.check() instanceof VmEntryCheck check)) {
@@ -368,8 +377,7 @@ public final class Reexecution {
         && call.command() instanceof VcpuCommand.SetMsrs set
         && call.ret() >= 0) {
       // How many entries KVM processed is recorded, so nothing is in doubt.
-      return VcpuModel.evolve(
-          v, new TimelineEvent.MsrsSet(moment, set.msrs(), call.ret(), true));
+      return VcpuModel.evolve(v, new TimelineEvent.MsrsSet(moment, set.msrs(), call.ret(), true));
     }
     if (decision.outcome() instanceof Outcome.Undecided && call.ret() < 0) {
       return VcpuModel.evolve(v, new TimelineEvent.CallDoubted(moment, ioctl));
@@ -394,8 +402,7 @@ public final class Reexecution {
       next = VcpuModel.evolve(v, fact);
     }
     if (reply != null && doubted != null && !doubted.isEmpty()) {
-      next =
-          VcpuModel.evolve(next, new TimelineEvent.ReadDoubted(moment, reply, doubted));
+      next = VcpuModel.evolve(next, new TimelineEvent.ReadDoubted(moment, reply, doubted));
     }
     return next;
   }

@@ -33,8 +33,7 @@ final class Runs {
     return new Tally(total, judged, agree);
   }
 
-  void run(
-      int moment, Vcpu before, Recorded.VcpuCall call, Decision decision, Recorded.Run run) {
+  void run(int moment, Vcpu before, Recorded.VcpuCall call, Decision decision, Recorded.Run run) {
     total++;
     RunResult result = run.result();
     boolean sound = consistent(moment, call, run);
@@ -66,7 +65,11 @@ final class Runs {
     }
     if (fault != null) {
       int moment = owner.index().add(call.seq(), "TRIPLE_FAULT");
-      v = inside(v, call, new TimelineEvent.TripleFaultSynthesized(moment, fault.cause(), fault.failed()));
+      v =
+          inside(
+              v,
+              call,
+              new TimelineEvent.TripleFaultSynthesized(moment, fault.cause(), fault.failed()));
     }
     for (Recorded.Inner inner : run.inner()) {
       int moment = owner.index().add(call.seq(), Ioctl.RUN.uapiName());
@@ -151,8 +154,7 @@ final class Runs {
   }
 
   /** A synthesized exit that the model rules out. */
-  private void missed(
-      int moment, Recorded.VcpuCall call, Recorded.Run run, Decision decision) {
+  private void missed(int moment, Recorded.VcpuCall call, Recorded.Run run, Decision decision) {
     if (!run.firstExitInjected()) {
       return;
     }
@@ -175,9 +177,7 @@ final class Runs {
       return null;
     }
     Answer confirmed =
-        run.firstExitInjected()
-            ? Answer.YES
-            : result.traced() ? Answer.NO : Answer.CANNOT_TELL;
+        run.firstExitInjected() ? Answer.YES : result.traced() ? Answer.NO : Answer.CANNOT_TELL;
     judged++;
     if (confirmed.isNo()) {
       owner.add(synthesized(moment + 1, before, call, fault, confirmed));
@@ -272,9 +272,7 @@ final class Runs {
       return "-1 EINTR";
     }
     boolean eintr = result.ret() < 0 && result.errno() == Errno.EINTR.number();
-    return eintr && !interrupted && run.immediateExit() == 0
-        ? ended(run)
-        : null;
+    return eintr && !interrupted && run.immediateExit() == 0 ? ended(run) : null;
   }
 
   private static String ended(KvmRun run) {

@@ -29,9 +29,7 @@ public final class Words {
       case Outcome.Refused r -> check(r.check());
       case Outcome.Exits e -> check(e.check());
       case Outcome.Runs r ->
-          r.fault() == null
-              ? "no rule ends it before the guest runs"
-              : fault(r.fault());
+          r.fault() == null ? "no rule ends it before the guest runs" : fault(r.fault());
       case Outcome.Undecided u -> u.missing() + " is not known";
     };
   }
@@ -41,8 +39,7 @@ public final class Words {
     return switch (fault.cause()) {
       case REQUESTED -> "a triple fault was requested";
       case NO_PAGE_ROOT -> "the root of L2's page tables lies in no memory slot";
-      case INVALID_GUEST_STATE ->
-          failed == null ? "L2's state needs emulation" : check(failed);
+      case INVALID_GUEST_STATE -> failed == null ? "L2's state needs emulation" : check(failed);
     };
   }
 

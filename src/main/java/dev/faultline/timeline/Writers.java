@@ -46,9 +46,7 @@ final class Writers {
 
   private static int writer(Vcpu v, Reply.Struct s, int field) {
     Tracked state = group(v, s.layout().name());
-    return state == null || field >= state.layout().count()
-        ? Tracked.NOBODY
-        : state.writer(field);
+    return state == null || field >= state.layout().count() ? Tracked.NOBODY : state.writer(field);
   }
 
   /** The group of the vCPU's state that a struct shows. */

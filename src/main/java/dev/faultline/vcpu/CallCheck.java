@@ -44,9 +44,7 @@ public enum CallCheck implements Check {
       "__vmx_handle_exit()",
       "KVM_BUG_ON(nested_run_pending)"),
   RUN_TRIPLE_FAULT_L1(
-      "A triple fault of L1 shuts the VM down",
-      "vcpu_enter_guest()",
-      "KVM_REQ_TRIPLE_FAULT"),
+      "A triple fault of L1 shuts the VM down", "vcpu_enter_guest()", "KVM_REQ_TRIPLE_FAULT"),
   INTERRUPT_VECTOR("A vector has eight bits", "kvm_vcpu_ioctl_interrupt()", "irq >= 256"),
   INTERRUPT_CONTROLLER(
       "With the interrupt controller in the kernel nobody else injects",
@@ -105,9 +103,7 @@ public enum CallCheck implements Check {
       "kvm_arch_vcpu_ioctl()",
       "user_data_size < size"),
   KVMCLOCK_INACTIVE(
-      "The guest has not registered a kvmclock page",
-      "kvm_set_guest_paused()",
-      "!pv_time.active"),
+      "The guest has not registered a kvmclock page", "kvm_set_guest_paused()", "!pv_time.active"),
   ENABLE_CAP_FLAGS("No flag is defined", "kvm_vcpu_ioctl_enable_cap()", "cap->flags"),
   ENABLE_CAP_UNKNOWN("KVM does not know this capability here", "kvm_vm_ioctl_enable_cap()", "cap"),
   BOOT_CPU_AFTER_VCPU(

@@ -178,9 +178,7 @@ final class ControlRegisters {
     }
     long fixed0 = msrOr(v, Msr.IA32_VMX_CR4_FIXED0, Cr4.VMXE);
     boolean fixed = ((cr4 & cr4Fixed1(guest)) | fixed0) == cr4;
-    return fixed
-        ? cr4HostReserved(v, cr4).or(cr4GuestReserved(v, cr4)).not()
-        : Answer.NO;
+    return fixed ? cr4HostReserved(v, cr4).or(cr4GuestReserved(v, cr4)).not() : Answer.NO;
   }
 
   /** Whether CR0 satisfies VMX root operation's fixed bits. */

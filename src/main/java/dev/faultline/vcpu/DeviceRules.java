@@ -58,8 +58,7 @@ final class DeviceRules {
       stored.put(field.offset(), field.width(), field.get(e.debugregs().raw()));
     }
     return v.withRegisters(
-        v.registers()
-            .withDebugregs(v.registers().debugregs().replace(stored.build(), e.moment())));
+        v.registers().withDebugregs(v.registers().debugregs().replace(stored.build(), e.moment())));
   }
 
   static Vcpu evolve(Vcpu v, TimelineEvent.DebugregsRead e) {

@@ -24,7 +24,8 @@ final class DoubtRules {
       case SET_SREGS, SET_SREGS2 -> sregs(v, m);
       case SET_VCPU_EVENTS -> everything(v, m, false);
       case SET_NESTED_STATE -> everything(v, m, true);
-      case SET_MP_STATE, GET_MP_STATE -> v.withPlatform(v.platform().withMpState(v.platform().mpState().forgetAll(m)));
+      case SET_MP_STATE, GET_MP_STATE ->
+          v.withPlatform(v.platform().withMpState(v.platform().mpState().forgetAll(m)));
       case SET_DEBUGREGS -> v.withRegisters(r.withDebugregs(r.debugregs().forgetAll(m)));
       case SET_XCRS -> v.withRegisters(r.withXcrs(r.xcrs().forgetAll(m)));
       case SET_XSAVE, SET_FPU -> v.withRegisters(r.withXsave(r.xsave().forgetAll(m)));
@@ -32,11 +33,9 @@ final class DoubtRules {
           v.withPlatform(v.platform().withLapic(v.platform().lapic().forgetAll(m)))
               .withRegisters(
                   r.withSregs(
-                      r.sregs()
-                          .forget(FieldSet.of(KvmSregs.LAYOUT.count(), SregsFields.CR8), m)));
+                      r.sregs().forget(FieldSet.of(KvmSregs.LAYOUT.count(), SregsFields.CR8), m)));
       case SET_MSRS ->
-          v.withPlatform(
-              v.platform().withMsrs(MsrRules.afterGuestRan(v.platform().msrs(), m)));
+          v.withPlatform(v.platform().withMsrs(MsrRules.afterGuestRan(v.platform().msrs(), m)));
       case SET_CPUID2 -> v.withPlatform(v.platform().withCpuid(null, Answer.CANNOT_TELL));
       case SET_TSC_KHZ -> v.withPlatform(v.platform().withTscKhz(0));
       case SMI -> v.withProgress(v.progress().withSmiRequested(Answer.CANNOT_TELL));
@@ -73,9 +72,7 @@ final class DoubtRules {
                 nested.header().forgetAll(m),
                 nested.vmcs12().forgetAll(m),
                 nested.shadowVmcs12().forgetAll(m)));
-    next =
-        next.withPlatform(
-            next.platform().withMpState(next.platform().mpState().forgetAll(m)));
+    next = next.withPlatform(next.platform().withMpState(next.platform().mpState().forgetAll(m)));
     if (nestedOnly) {
       // SMM is not changed by KVM_SET_NESTED_STATE.
       Answer smm = v.inSmm();
@@ -88,8 +85,7 @@ final class DoubtRules {
     } else {
       Vcpu.Registers r = next.registers();
       next =
-          next.withRegisters(
-              r.withRegs(r.regs().forget(FieldSet.all(KvmRegs.LAYOUT.count()), m)));
+          next.withRegisters(r.withRegs(r.regs().forget(FieldSet.all(KvmRegs.LAYOUT.count()), m)));
     }
     return Validity.recompute(next);
   }
@@ -100,8 +96,7 @@ final class DoubtRules {
       case Reply.Struct s -> struct(v, s, e.fields(), e.moment());
       case Reply.Parts p -> parts(v, p, e.fields(), e.moment());
       case Reply.Msrs m -> msrs(v, m, e.fields());
-      case Reply.Cpuid _ ->
-          v.withPlatform(v.platform().withCpuid(null, Answer.CANNOT_TELL));
+      case Reply.Cpuid _ -> v.withPlatform(v.platform().withCpuid(null, Answer.CANNOT_TELL));
     };
   }
 
@@ -153,8 +148,7 @@ final class DoubtRules {
     Vcpu.Registers r = v.registers();
     String name = s.layout().name();
     return switch (name) {
-      case "kvm_regs" ->
-          Validity.recompute(v.withRegisters(r.withRegs(r.regs().doubt(fields))));
+      case "kvm_regs" -> Validity.recompute(v.withRegisters(r.withRegs(r.regs().doubt(fields))));
       case "kvm_sregs" -> doubtSregs(v, fields);
       case "kvm_sregs2" -> doubtSregs(v, FieldSet.all(KvmSregs.LAYOUT.count()));
       case "kvm_vcpu_events" -> v.withEvents(v.events().doubt(fields));

@@ -166,7 +166,8 @@ final class EventRules {
         next = next.withNested(next.nested().withMode(Nested.Mode.UNKNOWN));
       }
       if (toggled && !smm) {
-        next = next.withEvents(next.events().edit(moment).set(EventsFields.SMM_INSIDE_NMI, 0).done());
+        next =
+            next.withEvents(next.events().edit(moment).set(EventsFields.SMM_INSIDE_NMI, 0).done());
       }
     } else {
       next = NestedRules.maybeLeave(next, moment);
@@ -206,16 +207,14 @@ final class EventRules {
               .is(EventsFields.EXCEPTION_INJECTED, 0)
               .not()
               .or(events.is(EventsFields.EXCEPTION_PENDING, 0).not());
-      reply.set(
-          EventsFields.EXCEPTION_INJECTED, injected.isYes() ? 1 : 0, injected.isKnown());
+      reply.set(EventsFields.EXCEPTION_INJECTED, injected.isYes() ? 1 : 0, injected.isKnown());
     }
     Answer injected = events.is(EventsFields.INTERRUPT_INJECTED, 0).not();
     Answer hard = injected.and(events.is(EventsFields.INTERRUPT_SOFT, 0));
     reply.set(EventsFields.INTERRUPT_INJECTED, hard.isYes() ? 1 : 0, hard.isKnown());
     reply.set(EventsFields.INTERRUPT_SOFT, 0);
     reply.set(EventsFields.SIPI_VECTOR, 0);
-    Answer smi =
-        v.progress().smiRequested().or(events.is(EventsFields.SMI_PENDING, 0).not());
+    Answer smi = v.progress().smiRequested().or(events.is(EventsFields.SMI_PENDING, 0).not());
     reply.set(EventsFields.SMI_PENDING, smi.isYes() ? 1 : 0, smi.isKnown());
     reportFlags(v, reply);
     Tracked answer = reply.done();
@@ -251,23 +250,16 @@ final class EventRules {
     Tracked events = v.events();
     Bytes raw = e.events().raw();
     FieldSet hidden =
-        FieldSet.of(
-            KvmVcpuEvents.LAYOUT.count(), EventsFields.FLAGS, EventsFields.SIPI_VECTOR);
+        FieldSet.of(KvmVcpuEvents.LAYOUT.count(), EventsFields.FLAGS, EventsFields.SIPI_VECTOR);
     FieldSet unknown = ALL.minus(hidden).minus(events.known());
     Tracked learned = unknown.isEmpty() ? events : events.learn(raw, unknown);
-    if (!v.vm().settings().tripleFaultEvent().isYes()
-        && !events.knows(EventsFields.TRIPLE_FAULT)) {
-      learned =
-          learned.doubt(FieldSet.of(KvmVcpuEvents.LAYOUT.count(), EventsFields.TRIPLE_FAULT));
+    if (!v.vm().settings().tripleFaultEvent().isYes() && !events.knows(EventsFields.TRIPLE_FAULT)) {
+      learned = learned.doubt(FieldSet.of(KvmVcpuEvents.LAYOUT.count(), EventsFields.TRIPLE_FAULT));
     }
     Vcpu next = v.withEvents(learned);
     if (v.progress().smiRequested().isYes()) {
       next =
-          next.withEvents(
-                  next.events()
-                      .edit(e.moment())
-                      .set(EventsFields.SMI_PENDING, 1)
-                      .done())
+          next.withEvents(next.events().edit(e.moment()).set(EventsFields.SMI_PENDING, 1).done())
               .withProgress(next.progress().withSmiRequested(Answer.NO));
     } else if (!v.progress().smiRequested().isKnown()) {
       next = next.withProgress(next.progress().withSmiRequested(Answer.NO));
@@ -321,8 +313,7 @@ final class EventRules {
               new Outcome.Refused(Errno.ENXIO, CallCheck.INTERRUPT_CONTROLLER),
               new TimelineEvent.CallRefused(
                   c.moment(), Ioctl.INTERRUPT, Errno.ENXIO, CallCheck.INTERRUPT_CONTROLLER));
-      case NONE ->
-          Decision.done(new TimelineEvent.InterruptQueued(c.moment(), (int) c.irq()));
+      case NONE -> Decision.done(new TimelineEvent.InterruptQueued(c.moment(), (int) c.irq()));
       case SPLIT, UNKNOWN ->
           Decision.undecided(
               new TimelineEvent.CallDoubted(c.moment(), Ioctl.INTERRUPT),

@@ -4,7 +4,6 @@ import dev.faultline.kvm.CpuidEntry;
 import dev.faultline.kvm.KvmCpuid2;
 import org.jspecify.annotations.Nullable;
 
-
 /** Questions to the CPUID table of a guest. A vCPU without a table has no feature at all. */
 final class GuestCpuid {
   private static final int DEFAULT_MAXPHYADDR = 36;

@@ -12,8 +12,8 @@ import dev.faultline.vmx.Vmcs12;
 import dev.faultline.vmx.VmcsField;
 
 /**
- * What a KVM_RUN leaves behind: guest code that the recording does not show has run, so most of what
- * was known is stale; what tracepoints and the shared page tell is known.
+ * What a KVM_RUN leaves behind: guest code that the recording does not show has run, so most of
+ * what was known is stale; what tracepoints and the shared page tell is known.
  */
 final class GuestRunRules {
   private static final FieldSet NO_REGS = FieldSet.none(KvmRegs.LAYOUT.count());
@@ -99,8 +99,7 @@ final class GuestRunRules {
         events.forget(field);
       }
     }
-    return v.withRegisters(
-            v.registers().withRegs(v.registers().regs().forget(regs, moment)))
+    return v.withRegisters(v.registers().withRegs(v.registers().regs().forget(regs, moment)))
         .withEvents(events.done());
   }
 
@@ -181,8 +180,7 @@ final class GuestRunRules {
    * An instruction is executed only when nothing is left to be delivered before it, so an exit for
    * one shows that the queues are empty; who else could have filled them is only another vCPU.
    */
-  private static Tracked eventsAfter(
-      Tracked events, RunResult result, boolean alone, int moment) {
+  private static Tracked eventsAfter(Tracked events, RunResult result, boolean alone, int moment) {
     Tracked forgotten = events.forgetAll(moment);
     if (!executing(result)) {
       return forgotten;
@@ -266,11 +264,7 @@ final class GuestRunRules {
   }
 
   private static Tracked forgetDeadline(Tracked header, int moment) {
-    return header
-        .edit(moment)
-        .forget(NestedFields.VMX_FLAGS)
-        .forget(NestedFields.DEADLINE)
-        .done();
+    return header.edit(moment).forget(NestedFields.VMX_FLAGS).forget(NestedFields.DEADLINE).done();
   }
 
   private static Nested unknownAfter(Nested nested, int moment) {
@@ -307,8 +301,7 @@ final class GuestRunRules {
     if (!run.inSmm()) {
       events.set(EventsFields.SMM_INSIDE_NMI, 0);
     }
-    Vcpu next =
-        v.withRegisters(v.registers().withSregs(edit.done())).withEvents(events.done());
+    Vcpu next = v.withRegisters(v.registers().withSregs(edit.done())).withEvents(events.done());
     Nested.Mode mode = next.nested().mode();
     if (run.inSmm() && !mode.guestMode().isNo()) {
       mode = mode.withGuestMode(Answer.NO).withPending(Answer.NO, Answer.NO);
@@ -321,9 +314,7 @@ final class GuestRunRules {
           next.kernel().version() == KernelVersion.V5_10 ? Answer.CANNOT_TELL : Answer.NO;
       mode = mode.withVmxon(mode.vmxon().or(mode.smmVmxon())).withSmm(Answer.NO, aside);
     }
-    return mode.equals(next.nested().mode())
-        ? next
-        : next.withNested(next.nested().withMode(mode));
+    return mode.equals(next.nested().mode()) ? next : next.withNested(next.nested().withMode(mode));
   }
 
   static Vcpu evolve(Vcpu v, TimelineEvent.NestedVmEntered e) {
@@ -343,8 +334,8 @@ final class GuestRunRules {
   private static final String HARMLESS = "e->reserved != 0";
 
   /**
-   * A failed check of a VM-Enter of L1 leaves L1 running; a failed reload of the PDPTEs of a restored
-   * L2 leaves L2 active.
+   * A failed check of a VM-Enter of L1 leaves L1 running; a failed reload of the PDPTEs of a
+   * restored L2 leaves L2 active.
    */
   static Vcpu evolve(Vcpu v, TimelineEvent.NestedVmEntryFailed e) {
     Nested.Mode mode = v.nested().mode();
@@ -429,18 +420,15 @@ final class GuestRunRules {
             .done();
     boolean untold = v.kernel().version() == KernelVersion.V5_10;
     // Before kvm_nested_vmenter nothing tells whether RSM reached L2.
-    return v.withEvents(events)
-        .withNested(v.nested().withMode(untold ? Nested.Mode.UNKNOWN : out));
+    return v.withEvents(events).withNested(v.nested().withMode(untold ? Nested.Mode.UNKNOWN : out));
   }
 
   static Vcpu evolve(Vcpu v, TimelineEvent.TripleFaultSynthesized e) {
     Nested.Mode mode = v.nested().mode();
-    Tracked events =
-        v.events().edit(e.moment()).set(EventsFields.TRIPLE_FAULT, 0).done();
+    Tracked events = v.events().edit(e.moment()).set(EventsFields.TRIPLE_FAULT, 0).done();
     return v.withEvents(events)
         .withNested(
-            v.nested()
-                .withMode(mode.withGuestMode(Answer.NO).withPending(Answer.NO, Answer.NO)))
+            v.nested().withMode(mode.withGuestMode(Answer.NO).withPending(Answer.NO, Answer.NO)))
         .withRegisters(v.registers().withEmulation(Emulation.NO));
   }
 }

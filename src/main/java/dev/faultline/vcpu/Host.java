@@ -20,8 +20,7 @@ public record Host(
     MsrState extensions) {
 
   /** A host of which nothing is known. */
-  public static final Host UNKNOWN =
-      new Host(null, null, MsrState.empty(), MsrState.empty());
+  public static final Host UNKNOWN = new Host(null, null, MsrState.empty(), MsrState.empty());
 
   public Host withSupportedCpuid(KvmCpuid2 table) {
     return new Host(table, msrIndexes, featureMsrs, extensions);
@@ -46,8 +45,6 @@ public record Host(
 
   /** Whether KVM lists the MSR as one to be saved. */
   public Answer listsMsr(int index) {
-    return msrIndexes == null
-        ? Answer.CANNOT_TELL
-        : Answer.of(msrIndexes.position(index) >= 0);
+    return msrIndexes == null ? Answer.CANNOT_TELL : Answer.of(msrIndexes.position(index) >= 0);
   }
 }

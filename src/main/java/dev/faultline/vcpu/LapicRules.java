@@ -47,9 +47,7 @@ final class LapicRules {
           c.moment(), Ioctl.SET_LAPIC, Errno.EINVAL, CallCheck.LAPIC_NOT_IN_KERNEL);
     }
     Answer wrongId =
-        x2apic(v)
-            .and(v.vm().settings().x2apicApi())
-            .and(Answer.of(c.lapic().id() != v.id()));
+        x2apic(v).and(v.vm().settings().x2apicApi()).and(Answer.of(c.lapic().id() != v.id()));
     if (wrongId.isYes()) {
       return DeviceRules.refused(
           c.moment(), Ioctl.SET_LAPIC, Errno.EINVAL, CallCheck.LAPIC_X2APIC_ID);
@@ -148,8 +146,7 @@ final class LapicRules {
 
   static Vcpu evolve(Vcpu v, TimelineEvent.LapicRead e) {
     Bytes raw = e.lapic().raw();
-    return v.withPlatform(
-        v.platform().withLapic(DeviceRules.learnAll(v.platform().lapic(), raw)));
+    return v.withPlatform(v.platform().withLapic(DeviceRules.learnAll(v.platform().lapic(), raw)));
   }
 
   /** The timer mode bits of the LVT timer entry, or -1 when they are not known. */

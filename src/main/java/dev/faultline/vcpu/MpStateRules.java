@@ -28,12 +28,7 @@ final class MpStateRules {
     boolean known =
         state != null
             && switch (state) {
-              case RUNNABLE,
-                      UNINITIALIZED,
-                      INIT_RECEIVED,
-                      HALTED,
-                      SIPI_RECEIVED,
-                      AP_RESET_HOLD ->
+              case RUNNABLE, UNINITIALIZED, INIT_RECEIVED, HALTED, SIPI_RECEIVED, AP_RESET_HOLD ->
                   true;
               default -> false;
             };
@@ -115,9 +110,7 @@ final class MpStateRules {
 
   /** Whether an INIT or SIPI may be waiting to be accepted. */
   private static Answer latched(Vcpu v) {
-    return v.progress()
-        .initOrSipiPossible()
-        .or(v.events().is(EventsFields.LATCHED_INIT, 0).not());
+    return v.progress().initOrSipiPossible().or(v.events().is(EventsFields.LATCHED_INIT, 0).not());
   }
 
   static Vcpu evolve(Vcpu v, TimelineEvent.MpStateRead e) {
@@ -146,8 +139,7 @@ final class MpStateRules {
       }
       if (waits.isNo()) {
         Vcpu left = NestedRegisters.exit(v, ExitReason.INIT_SIGNAL.number(), moment);
-        Tracked events =
-            left.events().edit(moment).set(EventsFields.LATCHED_INIT, 0).done();
+        Tracked events = left.events().edit(moment).set(EventsFields.LATCHED_INIT, 0).done();
         return left.withEvents(events);
       }
     }

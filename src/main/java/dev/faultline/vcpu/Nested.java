@@ -69,31 +69,86 @@ public record Nested(Mode mode, Tracked header, Tracked vmcs12, Tracked shadowVm
             Answer.CANNOT_TELL);
 
     public Mode withVmxon(Answer changed) {
-      return new Mode(changed, guestMode, runPending, mtfPending, smmVmxon, smmGuestMode, restricted, l1NmiMasked, lazyFields);
+      return new Mode(
+          changed,
+          guestMode,
+          runPending,
+          mtfPending,
+          smmVmxon,
+          smmGuestMode,
+          restricted,
+          l1NmiMasked,
+          lazyFields);
     }
 
     public Mode withGuestMode(Answer changed) {
-      return new Mode(vmxon, changed, runPending, mtfPending, smmVmxon, smmGuestMode, restricted, l1NmiMasked, lazyFields);
+      return new Mode(
+          vmxon,
+          changed,
+          runPending,
+          mtfPending,
+          smmVmxon,
+          smmGuestMode,
+          restricted,
+          l1NmiMasked,
+          lazyFields);
     }
 
     public Mode withRestricted(Answer changed) {
-      return new Mode(vmxon, guestMode, runPending, mtfPending, smmVmxon, smmGuestMode, changed, l1NmiMasked, lazyFields);
+      return new Mode(
+          vmxon,
+          guestMode,
+          runPending,
+          mtfPending,
+          smmVmxon,
+          smmGuestMode,
+          changed,
+          l1NmiMasked,
+          lazyFields);
     }
 
     public Mode withL1NmiMasked(Answer changed) {
-      return new Mode(vmxon, guestMode, runPending, mtfPending, smmVmxon, smmGuestMode, restricted, changed, lazyFields);
+      return new Mode(
+          vmxon,
+          guestMode,
+          runPending,
+          mtfPending,
+          smmVmxon,
+          smmGuestMode,
+          restricted,
+          changed,
+          lazyFields);
     }
 
     public Mode withLazyFields(Answer changed) {
-      return new Mode(vmxon, guestMode, runPending, mtfPending, smmVmxon, smmGuestMode, restricted, l1NmiMasked, changed);
+      return new Mode(
+          vmxon,
+          guestMode,
+          runPending,
+          mtfPending,
+          smmVmxon,
+          smmGuestMode,
+          restricted,
+          l1NmiMasked,
+          changed);
     }
 
     public Mode withPending(Answer run, Answer mtf) {
-      return new Mode(vmxon, guestMode, run, mtf, smmVmxon, smmGuestMode, restricted, l1NmiMasked, lazyFields);
+      return new Mode(
+          vmxon, guestMode, run, mtf, smmVmxon, smmGuestMode, restricted, l1NmiMasked, lazyFields);
     }
 
     public Mode withSmm(Answer smmVmxonChanged, Answer smmGuestModeChanged) {
-      return new Mode(vmxon, guestMode, runPending, mtfPending, smmVmxonChanged, smmGuestModeChanged, restricted, l1NmiMasked, lazyFields);
+      return new Mode(
+          vmxon,
+          guestMode,
+          runPending,
+          mtfPending,
+          smmVmxonChanged,
+          smmGuestModeChanged,
+          restricted,
+          l1NmiMasked,
+          lazyFields);
     }
 
     /** Whether KVM has a VMXON region on record, in SMM or not. */
@@ -106,10 +161,7 @@ public record Nested(Mode mode, Tracked header, Tracked vmcs12, Tracked shadowVm
   public static Nested fresh(int moment) {
     Tracked header = Tracked.known(KvmNestedState.HEADER_LAYOUT, emptyHeader(), moment);
     return new Nested(
-        Mode.OFF,
-        header,
-        Tracked.neverSeen(Vmcs12.LAYOUT),
-        Tracked.neverSeen(Vmcs12.LAYOUT));
+        Mode.OFF, header, Tracked.neverSeen(Vmcs12.LAYOUT), Tracked.neverSeen(Vmcs12.LAYOUT));
   }
 
   /** A vCPU that the recording does not show from its creation. */

@@ -15,8 +15,7 @@ final class NestedFields {
   static final int VMCS12_PA = KvmNestedState.HEADER_LAYOUT.indexOf("vmx.vmcs12_pa");
   static final int SMM_FLAGS = KvmNestedState.HEADER_LAYOUT.indexOf("vmx.smm.flags");
   static final int VMX_FLAGS = KvmNestedState.HEADER_LAYOUT.indexOf("vmx.flags");
-  static final int DEADLINE =
-      KvmNestedState.HEADER_LAYOUT.indexOf("vmx.preemption_timer_deadline");
+  static final int DEADLINE = KvmNestedState.HEADER_LAYOUT.indexOf("vmx.preemption_timer_deadline");
 
   /**
    * The fields that KVM copies from vmcs02 to vmcs12 only on demand.
@@ -36,9 +35,9 @@ final class NestedFields {
     for (VmcsField field : VmcsField.values()) {
       String name = field.name();
       boolean segment =
-          name.matches("GUEST_(ES|CS|SS|DS|FS|GS|LDTR|TR|GDTR|IDTR)_(SELECTOR|LIMIT|BASE|AR_BYTES)");
-      boolean eager =
-          field == VmcsField.GUEST_CS_AR_BYTES || field == VmcsField.GUEST_SS_AR_BYTES;
+          name.matches(
+              "GUEST_(ES|CS|SS|DS|FS|GS|LDTR|TR|GDTR|IDTR)_(SELECTOR|LIMIT|BASE|AR_BYTES)");
+      boolean eager = field == VmcsField.GUEST_CS_AR_BYTES || field == VmcsField.GUEST_SS_AR_BYTES;
       if ((segment && !eager) || field == VmcsField.GUEST_PENDING_DBG_EXCEPTIONS) {
         set = set.with(Vmcs12.indexOf(field));
       }

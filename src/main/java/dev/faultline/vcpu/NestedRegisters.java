@@ -89,8 +89,7 @@ final class NestedRegisters {
           Vmcs12.indexOf(VmcsField.valueOf(vmcs + "AR_BYTES")));
     }
 
-    void write(
-        Tracked.Edit sregs, long baseValue, long limitValue, long selectorValue, int ar) {
+    void write(Tracked.Edit sregs, long baseValue, long limitValue, long selectorValue, int ar) {
       int off = (ar & AR_UNUSABLE) != 0 ? 1 : 0;
       sregs.set(base, baseValue);
       sregs.set(limit, limitValue);
@@ -144,9 +143,7 @@ final class NestedRegisters {
     Tracked cached = v.nested().vmcs12().replace(vmcs12.raw(), moment);
     Answer restricted = Nested.restricted(cached);
     return v.withNested(
-        v.nested()
-            .withVmcs12(cached)
-            .withMode(v.nested().mode().withRestricted(restricted)));
+        v.nested().withVmcs12(cached).withMode(v.nested().mode().withRestricted(restricted)));
   }
 
   /** L2 becomes the running guest, from KVM_SET_NESTED_STATE. */
@@ -217,23 +214,18 @@ final class NestedRegisters {
     regs.copy(RegsFields.RSP, vmcs12, Vmcs12.indexOf(VmcsField.GUEST_RSP));
     regs.copy(RegsFields.RIP, vmcs12, Vmcs12.indexOf(VmcsField.GUEST_RIP));
     regs.copy(RegsFields.RFLAGS, vmcs12, Vmcs12.indexOf(VmcsField.GUEST_RFLAGS));
-    Vcpu next =
-        v.withRegisters(v.registers().withSregs(sregs.done()).withRegs(regs.done()));
+    Vcpu next = v.withRegisters(v.registers().withSregs(sregs.done()).withRegs(regs.done()));
     return fromRealMode.isNo() ? next : storeRealModeRights(next, before, fromRealMode, moment);
   }
 
   /** What {@link #keepRealModeSegment} put into vmcs02 is what KVM will copy to vmcs12. */
-  private static Vcpu storeRealModeRights(
-      Vcpu v, Tracked before, Answer certain, int moment) {
+  private static Vcpu storeRealModeRights(Vcpu v, Tracked before, Answer certain, int moment) {
     Tracked.Edit vmcs12 = v.nested().vmcs12().edit(moment);
     for (SegmentFields f : SEGMENTS) {
       if (f.register != SegmentRegister.LDTR) {
-        int ar =
-            KvmSegment.read(before.bytes(), SregsFields.offset(f.register)).accessRights();
+        int ar = KvmSegment.read(before.bytes(), SregsFields.offset(f.register)).accessRights();
         vmcs12.set(
-            f.vmcsAr,
-            ar,
-            certain.isYes() && before.knowsAll(SregsFields.segment(f.register)));
+            f.vmcsAr, ar, certain.isYes() && before.knowsAll(SregsFields.segment(f.register)));
       }
     }
     return v.withNested(v.nested().withVmcs12(vmcs12.done()));
@@ -266,8 +258,7 @@ final class NestedRegisters {
     boolean other =
         f.register != SegmentRegister.TR
             && before.value(f.selector) != vmcs12.value(f.vmcsSelector);
-    int ar =
-        KvmSegment.read(before.bytes(), SregsFields.offset(f.register)).accessRights();
+    int ar = KvmSegment.read(before.bytes(), SregsFields.offset(f.register)).accessRights();
     f.write(
         sregs,
         other ? vmcs12.value(f.vmcsBase) : before.value(f.base),
@@ -337,7 +328,13 @@ final class NestedRegisters {
     copy(edit, Msr.IA32_SYSENTER_ESP, vmcs12, VmcsField.GUEST_SYSENTER_ESP, moment);
     copy(edit, Msr.IA32_SYSENTER_EIP, vmcs12, VmcsField.GUEST_SYSENTER_EIP, moment);
     if (runPending) {
-      load(edit, vmcs12, EntryControls.LOAD_IA32_PAT, Msr.IA32_PAT, VmcsField.GUEST_IA32_PAT, moment);
+      load(
+          edit,
+          vmcs12,
+          EntryControls.LOAD_IA32_PAT,
+          Msr.IA32_PAT,
+          VmcsField.GUEST_IA32_PAT,
+          moment);
       load(
           edit,
           vmcs12,
@@ -438,8 +435,7 @@ final class NestedRegisters {
     regs.copy(RegsFields.RSP, vmcs12, Vmcs12.indexOf(VmcsField.HOST_RSP));
     regs.copy(RegsFields.RIP, vmcs12, Vmcs12.indexOf(VmcsField.HOST_RIP));
     regs.set(RegsFields.RFLAGS, RFLAGS_FIXED);
-    Vcpu next =
-        v.withRegisters(v.registers().withSregs(sregs.done()).withRegs(regs.done()));
+    Vcpu next = v.withRegisters(v.registers().withSregs(sregs.done()).withRegs(regs.done()));
     next = withDr7(next, DR7_FIXED, true, moment);
     return Validity.recompute(loadHostMsrs(next, vmcs12, moment));
   }
@@ -516,8 +512,7 @@ final class NestedRegisters {
       edit.write(Msr.IA32_PAT, 0, false, moment);
     }
     MsrState msrs = edit.done();
-    Answer list =
-        vmcs12.is(Vmcs12.indexOf(VmcsField.VM_EXIT_MSR_LOAD_COUNT), 0).not();
+    Answer list = vmcs12.is(Vmcs12.indexOf(VmcsField.VM_EXIT_MSR_LOAD_COUNT), 0).not();
     if (!list.isNo()) {
       // Which MSRs the list names is in guest memory.
       msrs = MsrRules.afterGuestRan(msrs, moment);
@@ -532,19 +527,9 @@ final class NestedRegisters {
     Tracked sregs = v.registers().sregs();
     Tracked regs = v.registers().regs();
     controlRegister(
-        edit,
-        vmcs12,
-        VmcsField.GUEST_CR0,
-        VmcsField.CR0_GUEST_HOST_MASK,
-        sregs,
-        SregsFields.CR0);
+        edit, vmcs12, VmcsField.GUEST_CR0, VmcsField.CR0_GUEST_HOST_MASK, sregs, SregsFields.CR0);
     controlRegister(
-        edit,
-        vmcs12,
-        VmcsField.GUEST_CR4,
-        VmcsField.CR4_GUEST_HOST_MASK,
-        sregs,
-        SregsFields.CR4);
+        edit, vmcs12, VmcsField.GUEST_CR4, VmcsField.CR4_GUEST_HOST_MASK, sregs, SregsFields.CR4);
     edit.copy(Vmcs12.indexOf(VmcsField.GUEST_RSP), regs, RegsFields.RSP);
     edit.copy(Vmcs12.indexOf(VmcsField.GUEST_RIP), regs, RegsFields.RIP);
     edit.copy(Vmcs12.indexOf(VmcsField.GUEST_RFLAGS), regs, RegsFields.RFLAGS);
@@ -655,9 +640,7 @@ final class NestedRegisters {
     long info =
         ((shadow & SHADOW_STI) != 0 ? InterruptibilityInfo.STI : 0)
             | ((shadow & SHADOW_MOV_SS) != 0 ? InterruptibilityInfo.MOV_SS : 0)
-            | (events.value(EventsFields.NMI_MASKED) != 0
-                ? InterruptibilityInfo.NMI
-                : 0);
+            | (events.value(EventsFields.NMI_MASKED) != 0 ? InterruptibilityInfo.NMI : 0);
     edit.set(Vmcs12.indexOf(VmcsField.GUEST_INTERRUPTIBILITY_INFO), info | others, known);
     Tracked mp = v.platform().mpState();
     long state = mp.value(0);
@@ -671,8 +654,8 @@ final class NestedRegisters {
   }
 
   /**
-   * While L2 is active a segment write goes to vmcs02, which keeps what KVM_GET_SREGS does not show:
-   * whether an unusable segment was marked present, and 32 bits of a table's limit.
+   * While L2 is active a segment write goes to vmcs02, which keeps what KVM_GET_SREGS does not
+   * show: whether an unusable segment was marked present, and 32 bits of a table's limit.
    */
   static Tracked accessRights(Vcpu v, KvmSregs given, int moment) {
     Tracked.Edit edit = v.nested().vmcs12().edit(moment);
@@ -695,7 +678,8 @@ final class NestedRegisters {
   static Vcpu forget(Vcpu v, int moment) {
     Tracked sregs = v.registers().sregs();
     FieldSet keep =
-        FieldSet.of(KvmSregs.LAYOUT.count(), SregsFields.CR2, SregsFields.CR8, SregsFields.APIC_BASE);
+        FieldSet.of(
+            KvmSregs.LAYOUT.count(), SregsFields.CR2, SregsFields.CR8, SregsFields.APIC_BASE);
     FieldSet lost = FieldSet.all(KvmSregs.LAYOUT.count()).minus(keep);
     Tracked.Edit regs = v.registers().regs().edit(moment);
     regs.forget(RegsFields.RSP).forget(RegsFields.RIP).forget(RegsFields.RFLAGS);
@@ -706,8 +690,7 @@ final class NestedRegisters {
                 .withRegs(regs.done())
                 .withDebugregs(debugregs.done()))
         .withEvents(v.events().forgetAll(moment))
-        .withPlatform(
-            v.platform().withMsrs(MsrRules.afterGuestRan(v.platform().msrs(), moment)));
+        .withPlatform(v.platform().withMsrs(MsrRules.afterGuestRan(v.platform().msrs(), moment)));
   }
 
   /** KVM_SET_NESTED_STATE failed half-way into L2: control registers are mixed. */

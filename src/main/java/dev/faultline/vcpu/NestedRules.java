@@ -13,9 +13,9 @@ import dev.faultline.vmx.GuestLimits;
 import dev.faultline.vmx.PinControls;
 import dev.faultline.vmx.PrimaryControls;
 import dev.faultline.vmx.SecondaryControls;
+import dev.faultline.vmx.VmEntryChecks;
 import dev.faultline.vmx.Vmcs12;
 import dev.faultline.vmx.VmcsField;
-import dev.faultline.vmx.VmEntryChecks;
 import dev.faultline.vmx.VmxCapabilities;
 import java.util.ArrayList;
 import java.util.List;
@@ -303,8 +303,7 @@ final class NestedRules {
     MsrState msrs = v.platform().msrs();
     VmxCapabilities known =
         VmxCapabilities.read(
-            msr ->
-                msrs.knows(msr) ? OptionalLong.of(msrs.value(msr)) : OptionalLong.empty());
+            msr -> msrs.knows(msr) ? OptionalLong.of(msrs.value(msr)) : OptionalLong.empty());
     if (known.cr0Fixed0().isEmpty() || known.cr4Fixed0().isEmpty()) {
       known =
           known.withFixed0(
@@ -317,8 +316,7 @@ final class NestedRules {
 
   private static EntryContext context(Vcpu v, boolean runPending) {
     int width = GuestCpuid.maxPhyAddr(v);
-    boolean tables =
-        v.platform().cpuid() != null && v.vm().host().supportedCpuid() != null;
+    boolean tables = v.platform().cpuid() != null && v.vm().host().supportedCpuid() != null;
     GuestLimits limits =
         new GuestLimits(
             width < 0 ? OptionalInt.empty() : OptionalInt.of(width),
@@ -378,15 +376,12 @@ final class NestedRules {
   static Vcpu evolve(Vcpu v, TimelineEvent.SmmNestingSet e) {
     Nested.Mode mode = v.nested().mode();
     Answer guest = e.guestMode() ? Answer.YES : mode.smmGuestMode();
-    return v.withNested(
-        v.nested().withMode(mode.withVmxon(Answer.NO).withSmm(Answer.YES, guest)));
+    return v.withNested(v.nested().withMode(mode.withVmxon(Answer.NO).withSmm(Answer.YES, guest)));
   }
 
   static Vcpu evolve(Vcpu v, TimelineEvent.ShadowVmcs12Loaded e) {
     return v.withNested(
-        v.nested()
-            .withShadowVmcs12(
-                Tracked.known(Vmcs12.LAYOUT, e.vmcs12().raw(), e.moment())));
+        v.nested().withShadowVmcs12(Tracked.known(Vmcs12.LAYOUT, e.vmcs12().raw(), e.moment())));
   }
 
   /** The forced exit of KVM: L1's host state is loaded, VMX operation is forgotten. */
@@ -438,8 +433,7 @@ final class NestedRules {
         new Nested(
             Nested.Mode.OFF
                 .withSmm(Answer.NO, mode.smmGuestMode())
-                .withLazyFields(
-                    mode.guestMode().isNo() ? mode.lazyFields() : Answer.CANNOT_TELL),
+                .withLazyFields(mode.guestMode().isNo() ? mode.lazyFields() : Answer.CANNOT_TELL),
             offHeader(v.nested().header(), moment),
             Tracked.neverSeen(Vmcs12.LAYOUT),
             Tracked.neverSeen(Vmcs12.LAYOUT));
@@ -465,8 +459,7 @@ final class NestedRules {
     Answer hasVmcs =
         on.and(nested.header().is(NestedFields.VMCS12_PA, NestedFields.INVALID_GPA).not());
     Answer shadow = nested.mode().guestMode().and(usesShadow(nested.vmcs12()));
-    int size =
-        HEADER + (hasVmcs.isYes() ? Vmcs12.SIZE : 0) + (shadow.isYes() ? Vmcs12.SIZE : 0);
+    int size = HEADER + (hasVmcs.isYes() ? Vmcs12.SIZE : 0) + (shadow.isYes() ? Vmcs12.SIZE : 0);
     boolean sizeKnown = hasVmcs.isKnown() && (hasVmcs.isNo() || shadow.isKnown());
     if (sizeKnown && c.bufferSize() < size) {
       return DeviceRules.refused(
@@ -480,8 +473,7 @@ final class NestedRules {
               ? NestedRegisters.synchronizedVmcs12(v, c.moment())
               : copiedOnDemand(nested, c.moment());
       FieldSet known = nested.mode().guestMode().isKnown() ? vmcs12.known() : NO_VMCS12;
-      parts.add(
-          new Reply.Struct("", HEADER, Vmcs12.LAYOUT, vmcs12.bytes(), known));
+      parts.add(new Reply.Struct("", HEADER, Vmcs12.LAYOUT, vmcs12.bytes(), known));
     }
     if (shadow.isYes()) {
       Tracked shadowVmcs12 = nested.shadowVmcs12();
@@ -531,12 +523,9 @@ final class NestedRules {
             PrimaryControls.ACTIVATE_SECONDARY_CONTROLS)
         .and(
             vmcs12.hasAny(
-                Vmcs12.indexOf(VmcsField.SECONDARY_VM_EXEC_CONTROL),
-                SecondaryControls.SHADOW_VMCS))
+                Vmcs12.indexOf(VmcsField.SECONDARY_VM_EXEC_CONTROL), SecondaryControls.SHADOW_VMCS))
         .and(
-            vmcs12
-                .is(Vmcs12.indexOf(VmcsField.VMCS_LINK_POINTER), NestedFields.INVALID_GPA)
-                .not());
+            vmcs12.is(Vmcs12.indexOf(VmcsField.VMCS_LINK_POINTER), NestedFields.INVALID_GPA).not());
   }
 
   private static Reply.Struct header(Nested nested, int size, boolean sizeKnown, Answer on) {
@@ -572,8 +561,7 @@ final class NestedRules {
     }
     deadline(nested, guest, edit);
     Tracked reply = edit.done();
-    return new Reply.Struct(
-        "", 0, KvmNestedState.HEADER_LAYOUT, reply.bytes(), reply.known());
+    return new Reply.Struct("", 0, KvmNestedState.HEADER_LAYOUT, reply.bytes(), reply.known());
   }
 
   /** The deadline is reported only while L2 is active and L1 uses the preemption timer. */
@@ -625,8 +613,7 @@ final class NestedRules {
     }
     Vmcs12 shadow = s.shadowVmcs12();
     if (shadow != null) {
-      nested =
-          nested.withShadowVmcs12(DeviceRules.learnAll(nested.shadowVmcs12(), shadow.raw()));
+      nested = nested.withShadowVmcs12(DeviceRules.learnAll(nested.shadowVmcs12(), shadow.raw()));
     }
     Vcpu next = v.withNested(nested);
     return next.registers().emulation().required().isKnown() ? next : Validity.recompute(next);

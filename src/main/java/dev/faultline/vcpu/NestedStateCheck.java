@@ -4,8 +4,9 @@ import dev.faultline.Check;
 import dev.faultline.kvm.Errno;
 
 /**
- * The checks of KVM_SET_NESTED_STATE on VMX, in KVM's order, before and after the consistency checks
- * of the vmcs12. From {@link #NESTED_NO_VMCS12} on the old nested state is gone when they fail.
+ * The checks of KVM_SET_NESTED_STATE on VMX, in KVM's order, before and after the consistency
+ * checks of the vmcs12. From {@link #NESTED_NO_VMCS12} on the old nested state is gone when they
+ * fail.
  */
 public enum NestedStateCheck implements Check {
   NESTED_UNSUPPORTED(
@@ -24,10 +25,7 @@ public enum NestedStateCheck implements Check {
       "size < sizeof(struct kvm_nested_state)",
       Errno.EINVAL),
   NESTED_FLAGS(
-      "Only known flags may be set",
-      "kvm_arch_vcpu_ioctl()",
-      "flags & ~known",
-      Errno.EINVAL),
+      "Only known flags may be set", "kvm_arch_vcpu_ioctl()", "flags & ~known", Errno.EINVAL),
   NESTED_RUN_PENDING_ALONE(
       "A pending VM-Enter needs guest mode",
       "kvm_arch_vcpu_ioctl()",

@@ -20,8 +20,7 @@ public enum NestedTransition {
   VMXOFF(ROOT, OFF, "VMXOFF", "handle_vmxoff()"),
   RESTORE_ROOT(OFF, ROOT, "KVM_SET_NESTED_STATE", "vmx_set_nested_state()"),
   RESTORE_L2(OFF, L2, "KVM_SET_NESTED_STATE, GUEST_MODE", "vmx_set_nested_state()"),
-  RESTORE_PENDING(
-      OFF, L2_PENDING, "KVM_SET_NESTED_STATE, RUN_PENDING", "vmx_set_nested_state()"),
+  RESTORE_PENDING(OFF, L2_PENDING, "KVM_SET_NESTED_STATE, RUN_PENDING", "vmx_set_nested_state()"),
   REPLACE_ROOT_BY_L2(ROOT, L2, "KVM_SET_NESTED_STATE, GUEST_MODE", "vmx_set_nested_state()"),
   REPLACE_ROOT_BY_PENDING(
       ROOT, L2_PENDING, "KVM_SET_NESTED_STATE, RUN_PENDING", "vmx_set_nested_state()"),
@@ -52,8 +51,7 @@ public enum NestedTransition {
   UNSMM_ROOT_BY_IOCTL(SMM_ROOT, OFF, "KVM_SET_VCPU_EVENTS, smm=0", "kvm_leave_nested()"),
   UNSMM_L2_BY_IOCTL(SMM_L2, OFF, "KVM_SET_VCPU_EVENTS, smm=0", "kvm_leave_nested()"),
   RESTORE_SMM_ROOT(SMM_OFF, SMM_ROOT, "KVM_SET_NESTED_STATE, SMM_VMXON", "vmx_set_nested_state()"),
-  RESTORE_SMM_L2(
-      SMM_OFF, SMM_L2, "KVM_SET_NESTED_STATE, SMM_GUEST_MODE", "vmx_set_nested_state()"),
+  RESTORE_SMM_L2(SMM_OFF, SMM_L2, "KVM_SET_NESTED_STATE, SMM_GUEST_MODE", "vmx_set_nested_state()"),
   LEAVE_SMM_ROOT(SMM_ROOT, SMM_OFF, "forced leave", "vmx_leave_nested()"),
   LEAVE_SMM_L2(SMM_L2, SMM_OFF, "forced leave", "vmx_leave_nested()"),
   RSM_L2_BUG(SMM_L2, DEAD, "RSM into invalid L2", "__vmx_handle_exit()"),
@@ -99,8 +97,7 @@ public enum NestedTransition {
    * @param byIoctl whether an ioctl other than KVM_RUN made the change
    * @return the row, or null when the table has none
    */
-  public static @Nullable NestedTransition of(
-      NestedPhase from, NestedPhase to, boolean byIoctl) {
+  public static @Nullable NestedTransition of(NestedPhase from, NestedPhase to, boolean byIoctl) {
     for (NestedTransition t : values()) {
       if (t.from == from && t.to == to && t.isIoctl() == byIoctl) {
         return t;

@@ -25,8 +25,7 @@ final class PageRoots {
             PrimaryControls.ACTIVATE_SECONDARY_CONTROLS)
         .and(
             vmcs12.hasAny(
-                Vmcs12.indexOf(VmcsField.SECONDARY_VM_EXEC_CONTROL),
-                SecondaryControls.ENABLE_EPT));
+                Vmcs12.indexOf(VmcsField.SECONDARY_VM_EXEC_CONTROL), SecondaryControls.ENABLE_EPT));
   }
 
   /** Whether the root is certainly in no memory slot; NO where nothing says so. */

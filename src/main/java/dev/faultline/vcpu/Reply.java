@@ -41,8 +41,7 @@ public sealed interface Reply {
    * @param bytes predicted values
    * @param knownFields fields whose value is predicted
    */
-  record Struct(
-      String prefix, int offset, StructLayout layout, Bytes bytes, FieldSet knownFields)
+  record Struct(String prefix, int offset, StructLayout layout, Bytes bytes, FieldSet knownFields)
       implements Reply {
 
     public static Struct of(Tracked state) {

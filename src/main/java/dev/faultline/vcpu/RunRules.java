@@ -64,8 +64,7 @@ final class RunRules {
     return new Decision(atEntry(ready, c.moment()), List.of(entered), null);
   }
 
-  private static Decision refused(
-      TimelineEvent.RunEntered entered, Errno errno, CallCheck check) {
+  private static Decision refused(TimelineEvent.RunEntered entered, Errno errno, CallCheck check) {
     return new Decision(new Outcome.Refused(errno, check), List.of(entered), null);
   }
 
@@ -92,8 +91,7 @@ final class RunRules {
         return new Outcome.Undecided("whether an exception is queued");
       }
     }
-    if (!MpStateRules.is(v, MpState.RUNNABLE).isYes()
-        && v.platform().mpState().knows(0)) {
+    if (!MpStateRules.is(v, MpState.RUNNABLE).isYes() && v.platform().mpState().knows(0)) {
       return new Outcome.Runs(null);
     }
     if (readsPdptes(v)) {
@@ -147,8 +145,7 @@ final class RunRules {
       case YES ->
           new Outcome.Runs(
               new TimelineEvent.TripleFaultSynthesized(moment, FaultCause.REQUESTED, null));
-      case NO ->
-          new Outcome.Exits(KvmExit.KVM_EXIT_SHUTDOWN, -1, CallCheck.RUN_TRIPLE_FAULT_L1);
+      case NO -> new Outcome.Exits(KvmExit.KVM_EXIT_SHUTDOWN, -1, CallCheck.RUN_TRIPLE_FAULT_L1);
       case CANNOT_TELL -> new Outcome.Undecided("whether L2 is active");
     };
   }
@@ -219,10 +216,7 @@ final class RunRules {
     if (v.kernel().unrestrictedGuest().isYes() || v.inGuestMode().isYes()) {
       return Answer.NO;
     }
-    return v.registers()
-        .sregs()
-        .hasAny(SregsFields.CR0, Cr0.PE)
-        .not();
+    return v.registers().sregs().hasAny(SregsFields.CR0, Cr0.PE).not();
   }
 
   static Vcpu evolve(Vcpu v, TimelineEvent.RunEntered e) {

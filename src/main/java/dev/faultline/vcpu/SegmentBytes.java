@@ -47,8 +47,8 @@ final class SegmentBytes {
   }
 
   /**
-   * Writes the segment at {@code at} as SVM will return it: the limit decides granularity, and types
-   * that hardware would have set are reported as set.
+   * Writes the segment at {@code at} as SVM will return it: the limit decides granularity, and
+   * types that hardware would have set are reported as set.
    *
    * <p><em>Source:</em> {@code arch/x86/kvm/svm/svm.c, svm_set_segment(), svm_get_segment()}, v6.1.
    */

@@ -38,8 +38,7 @@ public enum SregsCheck implements Check {
       "CR4 cannot have bits of features that the guest's CPUID lacks",
       "__kvm_is_valid_cr4()",
       "CR4 & cr4_guest_rsvd_bits"),
-  CR4_VMXE_IN_SMM(
-      "CR4.VMXE must be clear in SMM", "vmx_is_valid_cr4()", "CR4.VMXE && is_smm"),
+  CR4_VMXE_IN_SMM("CR4.VMXE must be clear in SMM", "vmx_is_valid_cr4()", "CR4.VMXE && is_smm"),
   CR4_VMX_FIXED(
       "In VMX operation CR4 must have the bits that IA32_VMX_CR4_FIXED0 and FIXED1 demand",
       "vmx_is_valid_cr4()",

@@ -17,8 +17,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * KVM_GET_SREGS, KVM_SET_SREGS and their second versions.
  *
- * <p><em>Source:</em> {@code arch/x86/kvm/x86.c, __set_sregs_common(), kvm_is_valid_sregs()}; {@code
- * arch/x86/kvm/vmx/vmx.c, vmx_set_segment(), vmx_get_segment()}, v6.1.
+ * <p><em>Source:</em> {@code arch/x86/kvm/x86.c, __set_sregs_common(), kvm_is_valid_sregs()};
+ * {@code arch/x86/kvm/vmx/vmx.c, vmx_set_segment(), vmx_get_segment()}, v6.1.
  */
 final class SregsRules {
   private static final long CR8_MAX = 15;
@@ -57,8 +57,7 @@ final class SregsRules {
   /** What the two structs share, as the older one with an empty interrupt bitmap. */
   static KvmSregs common(KvmSregs2 sregs2) {
     int shared = KvmSregs.LAYOUT.field(SregsFields.interruptBitmap(0)).offset();
-    return new KvmSregs(
-        Bytes.builder(KvmSregs.SIZE).putBytes(0, sregs2.raw(), 0, shared).build());
+    return new KvmSregs(Bytes.builder(KvmSregs.SIZE).putBytes(0, sregs2.raw(), 0, shared).build());
   }
 
   static boolean paePaging(long cr0, long cr4, long efer) {
@@ -221,9 +220,7 @@ final class SregsRules {
     }
     SregsCheck failed =
         unknowns.fails(
-            GuestCpuid.illegalGpa(v, apicBase),
-            SregsCheck.APIC_BASE_RESERVED,
-            "the guest's CPUID");
+            GuestCpuid.illegalGpa(v, apicBase), SregsCheck.APIC_BASE_RESERVED, "the guest's CPUID");
     boolean x2apic = (apicBase & ApicBase.EXTD) != 0;
     if (failed == null && x2apic) {
       failed =
@@ -353,9 +350,7 @@ final class SregsRules {
   /** Old userspace resets the BSP by its registers alone; KVM then lets it run. */
   private static Vcpu wakeResetBsp(Vcpu v, KvmSregs s, int moment) {
     boolean resetCs =
-        s.cs().selector() == RESET_CS
-            && s.cs().base() == RESET_CS_BASE
-            && (s.cr0() & Cr0.PE) == 0;
+        s.cs().selector() == RESET_CS && s.cs().base() == RESET_CS_BASE && (s.cr0() & Cr0.PE) == 0;
     if (!resetCs || v.vm().settings().bootCpuId() != v.id()) {
       return v;
     }
@@ -373,8 +368,7 @@ final class SregsRules {
     if (injected.isYes()) {
       int vector = (int) events.value(EventsFields.INTERRUPT_NR);
       int field = SregsFields.interruptBitmap(vector / Long.SIZE);
-      reply.put(
-          KvmSregs.LAYOUT.field(field).offset(), Long.BYTES, 1L << (vector % Long.SIZE));
+      reply.put(KvmSregs.LAYOUT.field(field).offset(), Long.BYTES, 1L << (vector % Long.SIZE));
     }
     boolean bitmapKnown =
         injected.isNo() || (injected.isYes() && events.knows(EventsFields.INTERRUPT_NR));
@@ -395,8 +389,7 @@ final class SregsRules {
   static Decision get2(Vcpu v, VcpuCommand.GetSregs2 c) {
     Tracked sregs = v.registers().sregs();
     int shared = KvmSregs.LAYOUT.field(SregsFields.interruptBitmap(0)).offset();
-    Bytes reply =
-        Bytes.builder(KvmSregs2.SIZE).putBytes(0, sregs.bytes(), 0, shared).build();
+    Bytes reply = Bytes.builder(KvmSregs2.SIZE).putBytes(0, sregs.bytes(), 0, shared).build();
     FieldSet known = FieldSet.none(KvmSregs2.LAYOUT.count());
     for (int f = 0; f < KvmSregs2.LAYOUT.count(); f++) {
       int at = KvmSregs2.LAYOUT.field(f).offset();

@@ -32,8 +32,7 @@ final class SyncRegs {
       next = SregsRules.evolve(next, new TimelineEvent.SregsSet(moment, run.syncSregs()));
     }
     if ((dirty & KvmRun.KVM_SYNC_X86_EVENTS) != 0) {
-      Decision d =
-          EventRules.set(next, new VcpuCommand.SetVcpuEvents(moment, run.syncEvents()));
+      Decision d = EventRules.set(next, new VcpuCommand.SetVcpuEvents(moment, run.syncEvents()));
       if (d.outcome() instanceof Outcome.Refused) {
         return new Result(next, CallCheck.RUN_SYNC_EVENTS, null);
       }
@@ -41,8 +40,7 @@ final class SyncRegs {
         return new Result(next, null, undecided.missing());
       }
       next =
-          EventRules.evolve(
-              next, new TimelineEvent.VcpuEventsSet(moment, run.syncEvents(), true));
+          EventRules.evolve(next, new TimelineEvent.VcpuEventsSet(moment, run.syncEvents(), true));
     }
     return new Result(next, null, null);
   }

@@ -124,12 +124,10 @@ final class TableRules {
       return Decision.reads(new Reply.Cpuid(KvmCpuid2.of(List.of())));
     }
     if (table == null) {
-      return new Decision(
-          new Outcome.Undecided("the CPUID table"), List.of(), null);
+      return new Decision(new Outcome.Undecided("the CPUID table"), List.of(), null);
     }
     if (c.capacity() < table.count()) {
-      return DeviceRules.refused(
-          c.moment(), Ioctl.GET_CPUID2, Errno.E2BIG, CallCheck.CPUID_BUFFER);
+      return DeviceRules.refused(c.moment(), Ioctl.GET_CPUID2, Errno.E2BIG, CallCheck.CPUID_BUFFER);
     }
     return Decision.reads(new Reply.Cpuid(table));
   }
@@ -145,8 +143,7 @@ final class TableRules {
       return Decision.undecided(done, "the host's XSAVE features");
     }
     return (features & ~DeviceRules.xsaveFeatures(host)) != 0
-        ? DeviceRules.refused(
-            c.moment(), Ioctl.SET_XSAVE, Errno.EINVAL, CallCheck.XSAVE_FEATURES)
+        ? DeviceRules.refused(c.moment(), Ioctl.SET_XSAVE, Errno.EINVAL, CallCheck.XSAVE_FEATURES)
         : Decision.done(done);
   }
 
@@ -158,8 +155,7 @@ final class TableRules {
   }
 
   static Vcpu evolve(Vcpu v, TimelineEvent.FpuSet e) {
-    return v.withRegisters(
-        v.registers().withXsave(v.registers().xsave().forgetAll(e.moment())));
+    return v.withRegisters(v.registers().withXsave(v.registers().xsave().forgetAll(e.moment())));
   }
 
   /**
@@ -186,19 +182,16 @@ final class TableRules {
   static Decision getTscKhz(Vcpu v) {
     long khz = v.platform().tscKhz();
     return khz == 0
-        ? new Decision(
-            new Outcome.Undecided("the host's TSC frequency"), List.of(), null)
+        ? new Decision(new Outcome.Undecided("the host's TSC frequency"), List.of(), null)
         : new Decision(new Outcome.Returns(khz), List.of(), null);
   }
 
   /** Whether the guest has registered a kvmclock page decides. */
   static Decision kvmclockCtrl(Vcpu v, VcpuCommand.KvmclockCtrl c) {
     MsrState msrs = v.platform().msrs();
-    boolean known =
-        msrs.knows(Msr.KVM_SYSTEM_TIME) || msrs.knows(Msr.KVM_SYSTEM_TIME_NEW);
+    boolean known = msrs.knows(Msr.KVM_SYSTEM_TIME) || msrs.knows(Msr.KVM_SYSTEM_TIME_NEW);
     long time = msrs.value(Msr.KVM_SYSTEM_TIME) | msrs.value(Msr.KVM_SYSTEM_TIME_NEW);
-    TimelineEvent.CallNoted noted =
-        new TimelineEvent.CallNoted(c.moment(), Ioctl.KVMCLOCK_CTRL);
+    TimelineEvent.CallNoted noted = new TimelineEvent.CallNoted(c.moment(), Ioctl.KVMCLOCK_CTRL);
     if (known && (time & 1) != 0) {
       return Decision.done(noted);
     }
@@ -214,8 +207,7 @@ final class TableRules {
       return DeviceRules.refused(
           c.moment(), Ioctl.ENABLE_CAP, Errno.EINVAL, CallCheck.ENABLE_CAP_FLAGS);
     }
-    TimelineEvent.VcpuCapEnabled done =
-        new TimelineEvent.VcpuCapEnabled(c.moment(), c.cap().cap());
+    TimelineEvent.VcpuCapEnabled done = new TimelineEvent.VcpuCapEnabled(c.moment(), c.cap().cap());
     KvmCap cap = KvmCap.of(c.cap().cap());
     if ((cap == KvmCap.KVM_CAP_HYPERV_ENLIGHTENED_VMCS && v.kernel().isVmx())
         || cap == KvmCap.KVM_CAP_ENFORCE_PV_FEATURE_CPUID

@@ -32,7 +32,8 @@ public sealed interface TimelineEvent {
   int moment();
 
   /** KVM_CREATE_VCPU: everything at its reset value. */
-  record VcpuCreated(int moment, int id, Answer bootCpu, Answer lapicInKernel) implements TimelineEvent {}
+  record VcpuCreated(int moment, int id, Answer bootCpu, Answer lapicInKernel)
+      implements TimelineEvent {}
 
   /** KVM_SET_REGS was accepted. */
   record RegsSet(int moment, KvmRegs regs) implements TimelineEvent {}
@@ -44,7 +45,8 @@ public sealed interface TimelineEvent {
   record Sregs2Set(int moment, KvmSregs2 sregs) implements TimelineEvent {}
 
   /** KVM_SET_VCPU_EVENTS was carried out; incomplete when it was refused at its last step. */
-  record VcpuEventsSet(int moment, KvmVcpuEvents events, boolean complete) implements TimelineEvent {}
+  record VcpuEventsSet(int moment, KvmVcpuEvents events, boolean complete)
+      implements TimelineEvent {}
 
   /** KVM forced the vCPU out of nested operation and forgot its VMXON. */
   record NestedLeft(int moment) implements TimelineEvent {}
@@ -65,7 +67,9 @@ public sealed interface TimelineEvent {
   record ShadowVmcs12Loaded(int moment, Vmcs12 vmcs12) implements TimelineEvent {}
 
   /** KVM_SET_NESTED_STATE entered L2. */
-  record NestedEntryRestored(int moment, boolean runPending, boolean mtfPending, boolean deadlineValid, long deadline) implements TimelineEvent {}
+  record NestedEntryRestored(
+      int moment, boolean runPending, boolean mtfPending, boolean deadlineValid, long deadline)
+      implements TimelineEvent {}
 
   /** KVM_SET_NESTED_STATE gave up after it began to enter L2. */
   record NestedEntryAbandoned(int moment) implements TimelineEvent {}
@@ -89,7 +93,8 @@ public sealed interface TimelineEvent {
   record LapicSet(int moment, KvmLapicState lapic) implements TimelineEvent {}
 
   /** KVM_SET_MSRS processed so many entries; uncertain when the model cannot tell how many. */
-  record MsrsSet(int moment, KvmMsrs msrs, int processed, boolean certain) implements TimelineEvent {}
+  record MsrsSet(int moment, KvmMsrs msrs, int processed, boolean certain)
+      implements TimelineEvent {}
 
   /** KVM_SET_CPUID2 was accepted. */
   record CpuidSet(int moment, KvmCpuid2 cpuid) implements TimelineEvent {}
@@ -151,7 +156,10 @@ public sealed interface TimelineEvent {
   /** KVM refused the call, for this reason. */
   record CallRefused(int moment, Ioctl ioctl, Errno errno, Check check) implements TimelineEvent {}
 
-  /** The recorded result contradicts the model, or the model cannot tell what the call did: whatever it may have written is unknown from here. */
+  /**
+   * The recorded result contradicts the model, or the model cannot tell what the call did: whatever
+   * it may have written is unknown from here.
+   */
   record CallDoubted(int moment, Ioctl ioctl) implements TimelineEvent {}
 
   /** A recorded read contradicts what was known of these fields. */
@@ -166,8 +174,12 @@ public sealed interface TimelineEvent {
   /** KVM_RUN returned to userspace. */
   record RunReturned(int moment, RunResult result) implements TimelineEvent {}
 
-  /** KVM makes an exit of L2 to L1 with reason TRIPLE_FAULT, qualification 0; the model adds this, a tracepoint may confirm it. */
-  record TripleFaultSynthesized(int moment, FaultCause cause, @Nullable GuestStateCheck failed) implements TimelineEvent {}
+  /**
+   * KVM makes an exit of L2 to L1 with reason TRIPLE_FAULT, qualification 0; the model adds this, a
+   * tracepoint may confirm it.
+   */
+  record TripleFaultSynthesized(int moment, FaultCause cause, @Nullable GuestStateCheck failed)
+      implements TimelineEvent {}
 
   /** Hardware entered the guest. */
   record VmEntered(int moment, long rip) implements TimelineEvent {}
@@ -185,18 +197,19 @@ public sealed interface TimelineEvent {
   record InstructionEmulated(int moment, String text) implements TimelineEvent {}
 
   /** VMLAUNCH, VMRESUME, RSM or a restore made L2 the running guest. */
-  record NestedVmEntered(int moment, long rip, long vmcs, long nestedRip, Answer nestedEpt) implements TimelineEvent {}
+  record NestedVmEntered(int moment, long rip, long vmcs, long nestedRip, Answer nestedEpt)
+      implements TimelineEvent {}
 
   /** A nested VM-Enter failed this consistency check. */
   record NestedVmEntryFailed(int moment, String condition) implements TimelineEvent {}
 
   /** L1 received an exit of L2. */
-  record NestedVmExited(int moment, String reason, String flags, long qualification) implements TimelineEvent {}
+  record NestedVmExited(int moment, String reason, String flags, long qualification)
+      implements TimelineEvent {}
 
   /** An SMI put the vCPU into SMM. */
   record SmmEntered(int moment, long smbase) implements TimelineEvent {}
 
   /** RSM took the vCPU out of SMM. */
   record SmmLeft(int moment, long smbase) implements TimelineEvent {}
-
 }

@@ -133,7 +133,8 @@ public record Vcpu(
    * @param exceptionFromUserspace the pending exception was stuffed by KVM_SET_VCPU_EVENTS
    * @param initOrSipiPossible another vCPU or userspace may have sent an INIT or SIPI
    * @param enlightenedVmcs KVM_CAP_HYPERV_ENLIGHTENED_VMCS is enabled
-   * @param nestedPagesAwaited a restored L2's pages, PDPTEs among them, are read at the next KVM_RUN
+   * @param nestedPagesAwaited a restored L2's pages, PDPTEs among them, are read at the next
+   *     KVM_RUN
    */
   public record Progress(
       Answer entered,
@@ -145,31 +146,80 @@ public record Vcpu(
       Answer nestedPagesAwaited) {
 
     public Progress withEntered(Answer changed) {
-      return new Progress(changed, completion, smiRequested, exceptionFromUserspace, initOrSipiPossible, enlightenedVmcs, nestedPagesAwaited);
+      return new Progress(
+          changed,
+          completion,
+          smiRequested,
+          exceptionFromUserspace,
+          initOrSipiPossible,
+          enlightenedVmcs,
+          nestedPagesAwaited);
     }
 
     public Progress withCompletion(Completion changed) {
-      return new Progress(entered, changed, smiRequested, exceptionFromUserspace, initOrSipiPossible, enlightenedVmcs, nestedPagesAwaited);
+      return new Progress(
+          entered,
+          changed,
+          smiRequested,
+          exceptionFromUserspace,
+          initOrSipiPossible,
+          enlightenedVmcs,
+          nestedPagesAwaited);
     }
 
     public Progress withSmiRequested(Answer changed) {
-      return new Progress(entered, completion, changed, exceptionFromUserspace, initOrSipiPossible, enlightenedVmcs, nestedPagesAwaited);
+      return new Progress(
+          entered,
+          completion,
+          changed,
+          exceptionFromUserspace,
+          initOrSipiPossible,
+          enlightenedVmcs,
+          nestedPagesAwaited);
     }
 
     public Progress withExceptionFromUserspace(Answer changed) {
-      return new Progress(entered, completion, smiRequested, changed, initOrSipiPossible, enlightenedVmcs, nestedPagesAwaited);
+      return new Progress(
+          entered,
+          completion,
+          smiRequested,
+          changed,
+          initOrSipiPossible,
+          enlightenedVmcs,
+          nestedPagesAwaited);
     }
 
     public Progress withInitOrSipiPossible(Answer changed) {
-      return new Progress(entered, completion, smiRequested, exceptionFromUserspace, changed, enlightenedVmcs, nestedPagesAwaited);
+      return new Progress(
+          entered,
+          completion,
+          smiRequested,
+          exceptionFromUserspace,
+          changed,
+          enlightenedVmcs,
+          nestedPagesAwaited);
     }
 
     public Progress withEnlightenedVmcs(Answer changed) {
-      return new Progress(entered, completion, smiRequested, exceptionFromUserspace, initOrSipiPossible, changed, nestedPagesAwaited);
+      return new Progress(
+          entered,
+          completion,
+          smiRequested,
+          exceptionFromUserspace,
+          initOrSipiPossible,
+          changed,
+          nestedPagesAwaited);
     }
 
     public Progress withNestedPagesAwaited(Answer changed) {
-      return new Progress(entered, completion, smiRequested, exceptionFromUserspace, initOrSipiPossible, enlightenedVmcs, changed);
+      return new Progress(
+          entered,
+          completion,
+          smiRequested,
+          exceptionFromUserspace,
+          initOrSipiPossible,
+          enlightenedVmcs,
+          changed);
     }
   }
 

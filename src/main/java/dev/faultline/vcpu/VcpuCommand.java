@@ -128,5 +128,4 @@ public sealed interface VcpuCommand {
 
   /** Any other ioctl of a vCPU. */
   record Other(int moment, Ioctl ioctl) implements VcpuCommand {}
-
 }

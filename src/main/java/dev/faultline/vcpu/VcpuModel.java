@@ -121,8 +121,7 @@ public final class VcpuModel {
       case VcpuCommand.EnableCap c -> TableRules.enableCap(v, c);
       case VcpuCommand.Run c -> RunRules.decide(v, c);
       case VcpuCommand.BadPointer c ->
-          DeviceRules.refused(
-              c.moment(), c.ioctl(), Errno.EFAULT, CallCheck.ARGUMENT_UNREADABLE);
+          DeviceRules.refused(c.moment(), c.ioctl(), Errno.EFAULT, CallCheck.ARGUMENT_UNREADABLE);
       case VcpuCommand.Other c -> other(c);
     };
   }
@@ -233,9 +232,7 @@ public final class VcpuModel {
             .set(RegsFields.RFLAGS, 2)
             .done();
     MpState first =
-        e.bootCpu().isYes() || e.lapicInKernel().isNo()
-            ? MpState.RUNNABLE
-            : MpState.UNINITIALIZED;
+        e.bootCpu().isYes() || e.lapicInKernel().isNo() ? MpState.RUNNABLE : MpState.UNINITIALIZED;
     Tracked mpState = Tracked.known(KvmMpState.LAYOUT, KvmMpState.of(first).raw(), m);
     Tracked debugregs =
         Tracked.known(
@@ -266,13 +263,7 @@ public final class VcpuModel {
                 MsrRules.afterReset(v.vm(), e.id()),
                 0),
             new Vcpu.Progress(
-                Answer.NO,
-                Completion.NONE,
-                Answer.NO,
-                Answer.NO,
-                Answer.NO,
-                Answer.NO,
-                Answer.NO));
+                Answer.NO, Completion.NONE, Answer.NO, Answer.NO, Answer.NO, Answer.NO, Answer.NO));
     return Validity.recompute(fresh);
   }
 

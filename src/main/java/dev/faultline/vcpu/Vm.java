@@ -75,17 +75,14 @@ public record Vm(
 
     static final Settings FRESH = new Settings(Answer.NO, Answer.NO, Answer.NO, 0, -1, true);
     static final Settings UNKNOWN =
-        new Settings(
-            Answer.CANNOT_TELL, Answer.CANNOT_TELL, Answer.CANNOT_TELL, 0, -1, false);
+        new Settings(Answer.CANNOT_TELL, Answer.CANNOT_TELL, Answer.CANNOT_TELL, 0, -1, false);
 
     Settings withExceptionPayload(Answer changed) {
-      return new Settings(
-          changed, tripleFaultEvent, x2apicApi, bootCpuId, maxVcpuId, created);
+      return new Settings(changed, tripleFaultEvent, x2apicApi, bootCpuId, maxVcpuId, created);
     }
 
     Settings withTripleFaultEvent(Answer changed) {
-      return new Settings(
-          exceptionPayload, changed, x2apicApi, bootCpuId, maxVcpuId, created);
+      return new Settings(exceptionPayload, changed, x2apicApi, bootCpuId, maxVcpuId, created);
     }
 
     Settings withX2apicApi(Answer changed) {
@@ -106,7 +103,8 @@ public record Vm(
 
   /** A VM whose creation was recorded. */
   public static Vm created(String name, KernelModel kernel, Host host) {
-    return new Vm(name, kernel, host, Answer.NO, Irqchip.NONE, Settings.FRESH, List.of(), List.of());
+    return new Vm(
+        name, kernel, host, Answer.NO, Irqchip.NONE, Settings.FRESH, List.of(), List.of());
   }
 
   /** A VM that existed before the recording began. */

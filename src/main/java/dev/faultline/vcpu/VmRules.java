@@ -41,8 +41,7 @@ public final class VmRules {
     return switch (command) {
       case VmCommand.CreateVcpu c -> vm.vcpuIds().contains(c.id()) ? vm : withVcpu(vm, c.id());
       case VmCommand.CreateIrqchip _ -> vm.withIrqchip(Vm.Irqchip.KERNEL);
-      case VmCommand.SetBootCpuId c ->
-          vm.withSettings(vm.settings().withBootCpuId(c.id()));
+      case VmCommand.SetBootCpuId c -> vm.withSettings(vm.settings().withBootCpuId(c.id()));
       case VmCommand.EnableCap c -> applyCap(vm, c);
       case VmCommand.SetMemoryRegion c -> withSlot(vm, c.region());
       case VmCommand.Other _ -> vm;
@@ -147,8 +146,7 @@ public final class VmRules {
     if (asked && extensions.value(cap.number()) > 0) {
       return new Result(Outcome.ZERO, applyCap(vm, c));
     }
-    return new Result(
-        new Outcome.Undecided("whether the host has " + cap.name()), applyCap(vm, c));
+    return new Result(new Outcome.Undecided("whether the host has " + cap.name()), applyCap(vm, c));
   }
 
   private static Vm applyCap(Vm vm, VmCommand.EnableCap c) {
@@ -163,8 +161,7 @@ public final class VmRules {
       case KVM_CAP_EXCEPTION_PAYLOAD -> vm.withSettings(settings.withExceptionPayload(on));
       case KVM_CAP_X2APIC_API ->
           vm.withSettings(settings.withX2apicApi(Answer.of((c.cap().args(0) & 1) != 0)));
-      case KVM_CAP_MAX_VCPU_ID ->
-          vm.withSettings(settings.withMaxVcpuId((int) c.cap().args(0)));
+      case KVM_CAP_MAX_VCPU_ID -> vm.withSettings(settings.withMaxVcpuId((int) c.cap().args(0)));
       case KVM_CAP_SPLIT_IRQCHIP -> vm.withIrqchip(Vm.Irqchip.SPLIT);
       default -> vm;
     };
@@ -173,24 +170,24 @@ public final class VmRules {
   private static Result other(Vm vm, VmCommand.Other o) {
     return switch (o.ioctl()) {
       case SET_TSS_ADDR,
-              SET_IDENTITY_MAP_ADDR,
-              CREATE_PIT2,
-              GET_IRQCHIP,
-              SET_IRQCHIP,
-              GET_PIT2,
-              SET_PIT2,
-              GET_CLOCK,
-              SET_CLOCK,
-              GET_DIRTY_LOG,
-              CLEAR_DIRTY_LOG,
-              IOEVENTFD,
-              IRQFD,
-              IRQ_LINE,
-              IRQ_LINE_STATUS,
-              REGISTER_COALESCED_MMIO,
-              UNREGISTER_COALESCED_MMIO,
-              SET_GSI_ROUTING,
-              X86_SET_MSR_FILTER ->
+          SET_IDENTITY_MAP_ADDR,
+          CREATE_PIT2,
+          GET_IRQCHIP,
+          SET_IRQCHIP,
+          GET_PIT2,
+          SET_PIT2,
+          GET_CLOCK,
+          SET_CLOCK,
+          GET_DIRTY_LOG,
+          CLEAR_DIRTY_LOG,
+          IOEVENTFD,
+          IRQFD,
+          IRQ_LINE,
+          IRQ_LINE_STATUS,
+          REGISTER_COALESCED_MMIO,
+          UNREGISTER_COALESCED_MMIO,
+          SET_GSI_ROUTING,
+          X86_SET_MSR_FILTER ->
           new Result(Outcome.ZERO, vm);
       default -> new Result(new Outcome.Undecided("an ioctl that is not modelled"), vm);
     };

@@ -56,11 +56,10 @@ public record VmxCapabilities(
 
   /** The MSRs from a table of values, as KVM_GET_MSRS or KVM_SET_MSRS carries them. */
   public static VmxCapabilities of(Map<Integer, Long> msrs) {
-    return read(
-        index -> {
-          Long value = msrs.get(index);
-          return value == null ? OptionalLong.empty() : OptionalLong.of(value);
-        });
+    return read(index -> {
+      Long value = msrs.get(index);
+      return value == null ? OptionalLong.empty() : OptionalLong.of(value);
+    });
   }
 
   /** The MSRs from anything that tells the value of an MSR. */

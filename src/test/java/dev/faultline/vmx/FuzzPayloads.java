@@ -198,9 +198,8 @@ final class FuzzPayloads {
     return fuzz.calls().stream()
         .filter(call -> call.name().equals("KVM_SET_USER_MEMORY_REGION"))
         .map(Call::in)
-        .anyMatch(
-            slot ->
-                Long.compareUnsigned(gpa, slot.u64(8)) >= 0
-                    && Long.compareUnsigned(gpa - slot.u64(8), slot.u64(16)) < 0);
+        .anyMatch(slot ->
+            Long.compareUnsigned(gpa, slot.u64(8)) >= 0
+                && Long.compareUnsigned(gpa - slot.u64(8), slot.u64(16)) < 0);
   }
 }

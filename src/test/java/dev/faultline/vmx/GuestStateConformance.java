@@ -62,10 +62,9 @@ class GuestStateConformance {
     assertThat(tally.unreached)
         .as("the PDPTEs fail to load before the segments are looked at")
         .hasSize(4)
-        .allSatisfy(
-            fuzz ->
-                assertThat(VmEntryTexts.printing(fuzz.checkFailedInRun()))
-                    .containsExactly(VmEntryCheck.RESTORED_PDPTES));
+        .allSatisfy(fuzz ->
+            assertThat(VmEntryTexts.printing(fuzz.checkFailedInRun()))
+                .containsExactly(VmEntryCheck.RESTORED_PDPTES));
   }
 
   @Test
