@@ -99,11 +99,11 @@ final class MsrMachineCheck {
     }
   }
 
-  /** The values that a vCPU is created with. */
+  /**
+   * The values that a vCPU is created with, whatever KVM_X86_SETUP_MCE may say of its banks later.
+   */
   static void reset(MsrState.Edit edit, boolean vmx, int moment) {
-    edit.write(Msr.IA32_MCG_CAP, MsrKind.MAX_BANKS, true, moment);
     edit.write(Msr.IA32_MCG_STATUS, 0, true, moment);
-    edit.write(Msr.IA32_MCG_CTL, 0, true, moment);
     if (vmx) {
       edit.write(MsrKind.IA32_MCG_EXT_CTL, 0, true, moment);
     }
