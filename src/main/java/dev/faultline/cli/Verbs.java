@@ -18,7 +18,10 @@ final class Verbs {
 
   /** In the order in which help lists them. */
   static final List<Named> ALL =
-      List.of(new Named("verify", VerifyVerb::new), new Named("state", StateVerb::new));
+      List.of(
+          new Named("verify", VerifyVerb::new),
+          new Named("state", StateVerb::new),
+          new Named("show", ShowVerb::new));
 
   private Verbs() {}
 }

@@ -1,0 +1,163 @@
+package dev.faultline.cli;
+
+import dev.faultline.ErrorCode;
+import dev.faultline.UsageException;
+import dev.faultline.ingest.RecordingSource;
+import dev.faultline.kvm.Ioctl;
+import dev.faultline.report.CallPayload;
+import dev.faultline.report.MomentJson;
+import dev.faultline.report.MomentLog;
+import dev.faultline.report.MomentReport;
+import dev.faultline.report.MomentRow;
+import dev.faultline.report.MomentText;
+import dev.faultline.trace.KernelFacts;
+import dev.faultline.trace.Observation;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.file.Path;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Model.OptionSpec;
+import picocli.CommandLine.Model.PositionalParamSpec;
+
+/** {@code show}: a timeline, one line a moment. */
+final class ShowVerb implements Verb {
+  private final CommonOptions common = new CommonOptions();
+  private final PositionalParamSpec input =
+      PositionalParamSpec.builder()
+          .paramLabel("INPUT")
+          .arity("1")
+          .type(Path.class)
+          .description("A recording.")
+          .build();
+  private final OptionSpec from =
+      OptionSpec.builder("--from")
+          .paramLabel("M")
+          .type(String.class)
+          .description("The first moment, an index or seq:N; the beginning by default.")
+          .build();
+  private final OptionSpec to =
+      OptionSpec.builder("--to")
+          .paramLabel("M")
+          .type(String.class)
+          .description("The last moment, an index or seq:N; the end by default.")
+          .build();
+  private final CommandSpec spec = CommandSpec.wrapWithoutInspection(this);
+
+  ShowVerb() {
+    spec.addPositional(input).addOption(from).addOption(to);
+    common.addTo(spec);
+    spec.usageMessage()
+        .description(
+            "Lists a timeline: each call with what it returned and what it changed, inside each"
+                + " KVM_RUN what the trace tells, what KVM added by its own rules (*), and where"
+                + " the recording differs from these rules (!).");
+  }
+
+  @Override
+  public CommandSpec spec() {
+    return spec;
+  }
+
+  @Override
+  public Integer call() throws IOException {
+    RecordingSource source = StateVerb.one(input.<Path>getValue());
+    CommonOptions.Format format = common.format();
+    Range range = new Range(moment("--from", from), moment("--to", to));
+    VcpuFilter vcpus = common.vcpus();
+    MomentLog log = new MomentLog();
+    try (Playback playback =
+        new Playback(source, common.kernel(KernelFacts.model(source.readFacts())), log)) {
+      MomentReport report = null;
+      while (!range.ended && playback.advance()) {
+        if (report == null) {
+          report = report(format, playback.observation().enterNs());
+        }
+        range.see(playback);
+        for (MomentRow row : log.drain(playback.before(), payload(playback.observation()))) {
+          if (range.has(row.moment()) && (vcpus.isAll() || vcpus.takes(row.lane()))) {
+            report.add(row);
+          }
+        }
+      }
+      if (report != null) {
+        report.end();
+      }
+      range.demand(playback);
+      vcpus.demand(playback.reexecution().vcpus().keySet(), "this recording up to that moment");
+    }
+    return 0;
+  }
+
+  private static @Nullable AskedMoment moment(String name, OptionSpec option) {
+    String text = option.<@Nullable String>getValue();
+    return text == null ? null : AskedMoment.parse(name, text);
+  }
+
+  private MomentReport report(CommonOptions.Format format, long startNs) throws IOException {
+    PrintWriter out = spec.commandLine().getOut();
+    return switch (format) {
+      case TEXT -> new MomentText(out, common.ink(), startNs);
+      case JSON -> new MomentJson(out);
+    };
+  }
+
+  private static CallPayload payload(Observation observation) {
+    return observation instanceof Observation.Call call
+        ? new CallPayload(Ioctl.of(call.req()), call.obj(), call.arg(), call.in(), call.out())
+        : CallPayload.NONE;
+  }
+
+  /** The moments to show, found while playing. */
+  private static final class Range {
+    private final @Nullable AskedMoment from;
+    private final @Nullable AskedMoment to;
+    private int first = Integer.MAX_VALUE;
+    private int last = Integer.MAX_VALUE;
+    private long firstSeq = Long.MAX_VALUE;
+    private long lastSeq = -1;
+    private boolean ended;
+
+    Range(@Nullable AskedMoment from, @Nullable AskedMoment to) {
+      this.from = from;
+      this.to = to;
+      if (from == null) {
+        first = 0;
+      } else if (to != null && from.isSeq() == to.isSeq() && from.number() > to.number()) {
+        throw new UsageException(
+            ErrorCode.MOMENT_UNKNOWN,
+            "--to: expected a moment not before --from " + from + ", found " + to);
+      }
+    }
+
+    /** The playback advanced by one fact. */
+    void see(Playback playback) {
+      long seq = playback.fact().seq();
+      if (seq >= 0) {
+        firstSeq = Math.min(firstSeq, seq);
+        lastSeq = Math.max(lastSeq, seq);
+      }
+      if (from != null && first == Integer.MAX_VALUE && from.isAt(playback)) {
+        first = from.isSeq() ? playback.first() : from.index(playback);
+      }
+      if (to != null && to.isAt(playback)) {
+        last = to.index(playback);
+        ended = true;
+      }
+    }
+
+    boolean has(int moment) {
+      return first <= moment && moment <= last;
+    }
+
+    /** Demands that both moments were met. */
+    void demand(Playback playback) {
+      if (from != null && first == Integer.MAX_VALUE) {
+        throw from.unknown("--from", playback, firstSeq, lastSeq);
+      }
+      if (to != null && !ended) {
+        throw to.unknown("--to", playback, firstSeq, lastSeq);
+      }
+    }
+  }
+}
