@@ -11,6 +11,7 @@ import dev.faultline.kvm.KvmEnableCap;
 import dev.faultline.kvm.KvmFpu;
 import dev.faultline.kvm.KvmInterrupt;
 import dev.faultline.kvm.KvmLapicState;
+import dev.faultline.kvm.KvmMceSetup;
 import dev.faultline.kvm.KvmMpState;
 import dev.faultline.kvm.KvmMsrList;
 import dev.faultline.kvm.KvmMsrs;
@@ -270,6 +271,7 @@ public final class RecordedCalls {
       case NMI -> new VcpuCommand.Nmi(m);
       case INTERRUPT -> new VcpuCommand.Interrupt(m, new KvmInterrupt(in).irq());
       case ENABLE_CAP -> new VcpuCommand.EnableCap(m, new KvmEnableCap(in));
+      case X86_SETUP_MCE -> new VcpuCommand.SetupMce(m, new KvmMceSetup(in).mcgCap());
       default -> new VcpuCommand.Other(m, ioctl);
     };
   }

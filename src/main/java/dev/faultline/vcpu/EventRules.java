@@ -5,7 +5,6 @@ import dev.faultline.FieldSet;
 import dev.faultline.kvm.Errno;
 import dev.faultline.kvm.Ioctl;
 import dev.faultline.kvm.KvmVcpuEvents;
-import dev.faultline.kvm.MpState;
 import dev.faultline.kvm.VcpuEventFlags;
 import java.util.List;
 
@@ -59,7 +58,7 @@ final class EventRules {
     boolean smi =
         (flags & VcpuEventFlags.KVM_VCPUEVENT_VALID_SMM) != 0
             && (given.smiSmm() != 0 || given.smiPending() != 0);
-    Answer waiting = MpStateRules.is(v, MpState.INIT_RECEIVED);
+    Answer waiting = MpStateRules.waitsForSipi(v);
     if (smi && waiting.isYes()) {
       return refused(c, EventsCheck.EVENTS_SMM_WHILE_INIT_RECEIVED);
     }

@@ -131,7 +131,7 @@ final class GuestRunRules {
             platform
                 .withLapic(platform.lapic().forgetAll(moment))
                 .withMpState(mpStateAfter(platform.mpState(), result, moment))
-                .withMsrs(MsrRules.afterGuestRan(platform.msrs(), moment)));
+                .withMsrs(MsrRules.afterGuestRan(v, moment, result.traced())));
     boolean alone = v.vm().vcpuIds().size() <= 1 && v.vm().settings().created();
     next = next.withEvents(eventsAfter(next.events(), result, alone, moment));
     next = next.withNested(nestedAfter(next, result, moment));
@@ -402,7 +402,10 @@ final class GuestRunRules {
             .withGuestMode(Answer.NO)
             .withPending(Answer.NO, Answer.NO);
     Tracked events = v.events().edit(e.moment()).set(EventsFields.SMM, 1).done();
-    return v.withEvents(events).withNested(v.nested().withMode(inSmm));
+    return v.withEvents(events)
+        .withNested(v.nested().withMode(inSmm))
+        .withPlatform(
+            v.platform().withMsrs(MsrRules.afterSmi(v.platform().msrs(), e.moment())));
   }
 
   static Vcpu evolve(Vcpu v, TimelineEvent.SmmLeft e) {
@@ -420,7 +423,9 @@ final class GuestRunRules {
             .done();
     boolean untold = v.kernel().version() == KernelVersion.V5_10;
     // Before kvm_nested_vmenter nothing tells whether RSM reached L2.
-    return v.withEvents(events).withNested(v.nested().withMode(untold ? Nested.Mode.UNKNOWN : out));
+    return v.withEvents(events)
+        .withNested(v.nested().withMode(untold ? Nested.Mode.UNKNOWN : out))
+        .withPlatform(v.platform().withMsrs(MsrRules.afterRsm(v.platform().msrs(), e.moment())));
   }
 
   static Vcpu evolve(Vcpu v, TimelineEvent.TripleFaultSynthesized e) {

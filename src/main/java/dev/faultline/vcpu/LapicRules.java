@@ -24,6 +24,7 @@ final class LapicRules {
   private static final int ICR2 = LAYOUT.indexOf("icr2");
   private static final int TMICT = LAYOUT.indexOf("tmict");
   private static final int TMCCT = LAYOUT.indexOf("tmcct");
+  private static final int[] IRR = words("irr");
   private static final int LVT_TIMER = LAYOUT.indexOf("lvt_timer");
   private static final FieldSet COMPUTED = FieldSet.of(LAYOUT.count(), VERSION, PPR, TMCCT);
   private static final int LVT_CMCI = LAYOUT.indexOf("lvt_cmci");
@@ -38,6 +39,14 @@ final class LapicRules {
   private static final int CLASS = 0xf0;
 
   private LapicRules() {}
+
+  private static int[] words(String register) {
+    int[] fields = new int[KvmLapicState.VECTOR_WORDS];
+    for (int word = 0; word < fields.length; word++) {
+      fields[word] = LAYOUT.indexOf(register + "[" + word + "]");
+    }
+    return fields;
+  }
 
   static Decision set(Vcpu v, VcpuCommand.SetLapic c) {
     TimelineEvent.LapicSet done = new TimelineEvent.LapicSet(c.moment(), c.lapic());
@@ -147,6 +156,20 @@ final class LapicRules {
   static Vcpu evolve(Vcpu v, TimelineEvent.LapicRead e) {
     Bytes raw = e.lapic().raw();
     return v.withPlatform(v.platform().withLapic(DeviceRules.learnAll(v.platform().lapic(), raw)));
+  }
+
+  /** Whether the local APIC is known to hold a requested interrupt. */
+  static Answer requests(Vcpu v) {
+    Tracked lapic = v.platform().lapic();
+    boolean requested = false;
+    for (int word = 0; word < KvmLapicState.VECTOR_WORDS; word++) {
+      int field = IRR[word];
+      if (!lapic.knows(field)) {
+        return Answer.CANNOT_TELL;
+      }
+      requested |= lapic.value(field) != 0;
+    }
+    return Answer.of(requested);
   }
 
   /** The timer mode bits of the LVT timer entry, or -1 when they are not known. */

@@ -22,6 +22,13 @@ final class MpStateRules {
     return v.platform().mpState().is(STATE, state.number());
   }
 
+  /** Whether the vCPU has got an INIT and waits for a SIPI, which the boot CPU never does. */
+  static Answer waitsForSipi(Vcpu v) {
+    Answer waits = is(v, MpState.INIT_RECEIVED);
+    boolean boot = v.vm().settings().created() && v.vm().settings().bootCpuId() == v.id();
+    return waits.isKnown() || !boot ? waits : Answer.NO;
+  }
+
   static Decision set(Vcpu v, VcpuCommand.SetMpState c) {
     int number = c.state().mpState();
     MpState state = MpState.of(number);

@@ -165,17 +165,18 @@ final class RunRules {
     if (v.kernel().version().invalidL2() == KernelVersion.InvalidL2.EMULATE) {
       return new Outcome.Runs(null);
     }
+    Answer runPending = v.nested().mode().runPending();
+    if (runPending.isYes()) {
+      // Events for L1 wait until hardware has entered L2, which it never will.
+      return new Outcome.Refused(Errno.EIO, CallCheck.RUN_PENDING_ENTRY_BUG);
+    }
     Answer other = otherExitFirst(v);
     if (other.isYes()) {
       return new Outcome.Runs(null);
     }
     Answer smi = v.progress().smiRequested().or(v.events().is(EventsFields.SMI_PENDING, 0).not());
-    Answer runPending = v.nested().mode().runPending();
     if (!other.isKnown() || !runPending.isKnown()) {
       return new Outcome.Undecided("which event comes before the VM-Enter");
-    }
-    if (runPending.isYes()) {
-      return new Outcome.Refused(Errno.EIO, CallCheck.RUN_PENDING_ENTRY_BUG);
     }
     return switch (smi) {
       case NO ->
@@ -201,7 +202,17 @@ final class RunRules {
                     .hasAny(
                         Vmcs12.indexOf(VmcsField.PIN_BASED_VM_EXEC_CONTROL),
                         PinControls.NMI_EXITING));
-    return init.or(nmi).or(v.nested().mode().mtfPending());
+    return init.or(nmi).or(v.nested().mode().mtfPending()).or(mayInterrupt(v));
+  }
+
+  /** An interrupt or a timer that L1 wants to have may be due; nobody can tell from outside. */
+  private static Answer mayInterrupt(Vcpu v) {
+    Tracked vmcs12 = v.nested().vmcs12();
+    int pin = Vmcs12.indexOf(VmcsField.PIN_BASED_VM_EXEC_CONTROL);
+    Answer interrupts =
+        vmcs12.hasAny(pin, PinControls.EXT_INTR_EXITING).and(LapicRules.requests(v));
+    Answer timer = vmcs12.hasAny(pin, PinControls.PREEMPTION_TIMER);
+    return interrupts.isYes() || timer.isYes() ? Answer.CANNOT_TELL : Answer.NO;
   }
 
   private static Answer exceptionWaits(Vcpu v) {

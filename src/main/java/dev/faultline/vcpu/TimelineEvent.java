@@ -105,6 +105,9 @@ public sealed interface TimelineEvent {
   /** KVM_ENABLE_CAP on the vCPU was accepted. */
   record VcpuCapEnabled(int moment, int cap) implements TimelineEvent {}
 
+  /** KVM_X86_SETUP_MCE was accepted. */
+  record MceSetUp(int moment, long mcgCap) implements TimelineEvent {}
+
   /** KVM_SMI. */
   record SmiRequested(int moment) implements TimelineEvent {}
 

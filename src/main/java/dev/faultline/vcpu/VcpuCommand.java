@@ -123,6 +123,9 @@ public sealed interface VcpuCommand {
   /** KVM_RUN. */
   record Run(int moment, RunInput input) implements VcpuCommand {}
 
+  /** KVM_X86_SETUP_MCE. */
+  record SetupMce(int moment, long mcgCap) implements VcpuCommand {}
+
   /** An ioctl whose argument does not point to readable memory. */
   record BadPointer(int moment, Ioctl ioctl) implements VcpuCommand {}
 

@@ -120,6 +120,8 @@ public final class VcpuModel {
       case VcpuCommand.Interrupt c -> EventRules.interrupt(v, c);
       case VcpuCommand.EnableCap c -> TableRules.enableCap(v, c);
       case VcpuCommand.Run c -> RunRules.decide(v, c);
+      case VcpuCommand.SetupMce c ->
+          Decision.done(new TimelineEvent.MceSetUp(c.moment(), c.mcgCap()));
       case VcpuCommand.BadPointer c ->
           DeviceRules.refused(c.moment(), c.ioctl(), Errno.EFAULT, CallCheck.ARGUMENT_UNREADABLE);
       case VcpuCommand.Other c -> other(c);
@@ -129,7 +131,7 @@ public final class VcpuModel {
   private static Decision other(VcpuCommand.Other c) {
     TimelineEvent.CallNoted noted = new TimelineEvent.CallNoted(c.moment(), c.ioctl());
     return switch (c.ioctl()) {
-      case TPR_ACCESS_REPORTING, SET_VAPIC_ADDR, X86_SETUP_MCE, SET_SIGNAL_MASK ->
+      case TPR_ACCESS_REPORTING, SET_VAPIC_ADDR, SET_SIGNAL_MASK ->
           Decision.done(noted);
       default -> Decision.undecided(noted, "an ioctl that is not modelled");
     };
@@ -180,8 +182,8 @@ public final class VcpuModel {
       case TimelineEvent.CallRefused _ -> v;
       case TimelineEvent.CallDoubted e -> DoubtRules.evolve(v, e);
       case TimelineEvent.ReadDoubted e -> DoubtRules.evolve(v, e);
-      case TimelineEvent.CallNoted e ->
-          e.ioctl() == Ioctl.X86_SETUP_MCE ? LapicRules.versionForgotten(v, e.moment()) : v;
+      case TimelineEvent.CallNoted _ -> v;
+      case TimelineEvent.MceSetUp e -> mceSetUp(v, e);
       case TimelineEvent.RunEntered e -> RunRules.evolve(v, e);
       case TimelineEvent.RunReturned e -> GuestRunRules.evolve(v, e);
       case TimelineEvent.TripleFaultSynthesized e -> GuestRunRules.evolve(v, e);
@@ -202,6 +204,15 @@ public final class VcpuModel {
 
   private static Vcpu pagesAwaited(Vcpu v) {
     return v.withProgress(v.progress().withNestedPagesAwaited(Answer.YES));
+  }
+
+  private static Vcpu mceSetUp(Vcpu v, TimelineEvent.MceSetUp e) {
+    Vcpu next =
+        v.withPlatform(
+            v.platform()
+                .withMsrs(
+                    MsrRules.afterMceSetup(v.platform().msrs(), e.mcgCap(), e.moment())));
+    return LapicRules.versionForgotten(next, e.moment());
   }
 
   /** What a recorded call on a vCPU teaches about what the host's KVM offers. */
@@ -343,6 +354,7 @@ public final class VcpuModel {
       case VcpuCommand.Interrupt _ -> Ioctl.INTERRUPT;
       case VcpuCommand.EnableCap _ -> Ioctl.ENABLE_CAP;
       case VcpuCommand.Run _ -> Ioctl.RUN;
+      case VcpuCommand.SetupMce _ -> Ioctl.X86_SETUP_MCE;
       case VcpuCommand.BadPointer c -> c.ioctl();
       case VcpuCommand.Other c -> c.ioctl();
     };
