@@ -155,6 +155,9 @@ final class VerifyVerb implements Verb {
           progress.lineDone();
         }
         lanes.addAll(playback.reexecution().vcpus().keySet());
+        if (!several) {
+          vcpus.demand(lanes, "this recording");
+        }
         Verification whole = playback.reexecution().result();
         return new Verified(
             tallies.only(whole),
@@ -171,7 +174,7 @@ final class VerifyVerb implements Verb {
       if (failed) {
         return FormatException.EXIT_CODE;
       }
-      vcpus.demand(lanes, several ? "these recordings" : "this recording");
+      vcpus.demand(lanes, "these recordings");
       return divergences == 0 ? 0 : FINDINGS;
     }
   }

@@ -16,8 +16,8 @@ import org.jspecify.annotations.Nullable;
 final class InsideRows {
   private InsideRows() {}
 
-  /** The row of an event; null for one that does not happen inside a KVM_RUN. */
-  static @Nullable MomentRow of(
+  /** The row of an event. */
+  static MomentRow of(
       int moment, Recorded.VcpuCall run, TimelineEvent event, @Nullable Outcome predicted) {
     return switch (event) {
       case TimelineEvent.VmEntered e ->
@@ -52,51 +52,8 @@ final class InsideRows {
           row(moment, run, "rdmsr", "RDMSR " + Msr.name(e.msr()), hex(e.value()));
       case TimelineEvent.TripleFaultSynthesized e -> synthesized(moment, run, e);
       case TimelineEvent.RunReturned e -> returned(moment, run, e.result(), predicted);
-      case TimelineEvent.VcpuCreated _,
-          TimelineEvent.RegsSet _,
-          TimelineEvent.SregsSet _,
-          TimelineEvent.Sregs2Set _,
-          TimelineEvent.VcpuEventsSet _,
-          TimelineEvent.NestedLeft _,
-          TimelineEvent.VmxonSet _,
-          TimelineEvent.CurrentVmcsSet _,
-          TimelineEvent.SmmNestingSet _,
-          TimelineEvent.Vmcs12Loaded _,
-          TimelineEvent.ShadowVmcs12Loaded _,
-          TimelineEvent.NestedEntryRestored _,
-          TimelineEvent.NestedEntryAbandoned _,
-          TimelineEvent.MpStateSet _,
-          TimelineEvent.DebugregsSet _,
-          TimelineEvent.XcrsSet _,
-          TimelineEvent.XsaveSet _,
-          TimelineEvent.FpuSet _,
-          TimelineEvent.LapicSet _,
-          TimelineEvent.MsrsSet _,
-          TimelineEvent.CpuidSet _,
-          TimelineEvent.TscKhzSet _,
-          TimelineEvent.VcpuCapEnabled _,
-          TimelineEvent.SmiRequested _,
-          TimelineEvent.NmiQueued _,
-          TimelineEvent.InterruptQueued _,
-          TimelineEvent.RegsRead _,
-          TimelineEvent.SregsRead _,
-          TimelineEvent.Sregs2Read _,
-          TimelineEvent.VcpuEventsRead _,
-          TimelineEvent.NestedStateRead _,
-          TimelineEvent.MpStateRead _,
-          TimelineEvent.DebugregsRead _,
-          TimelineEvent.XcrsRead _,
-          TimelineEvent.XsaveRead _,
-          TimelineEvent.LapicRead _,
-          TimelineEvent.MsrsRead _,
-          TimelineEvent.CpuidRead _,
-          TimelineEvent.TscKhzRead _,
-          TimelineEvent.CallRefused _,
-          TimelineEvent.CallDoubted _,
-          TimelineEvent.ReadDoubted _,
-          TimelineEvent.CallNoted _,
-          TimelineEvent.RunEntered _ ->
-          null;
+      // What a call does is told by the row of the call; whatever else is heard of has its name.
+      default -> row(moment, run, "event", event.getClass().getSimpleName(), "");
     };
   }
 

@@ -33,10 +33,7 @@ public final class MomentLog implements TimelineListener {
 
   @Override
   public void event(int moment, Recorded.VcpuCall run, TimelineEvent event) {
-    MomentRow row = InsideRows.of(moment, run, event, predicted);
-    if (row != null) {
-      rows.add(row);
-    }
+    rows.add(InsideRows.of(moment, run, event, predicted));
   }
 
   @Override

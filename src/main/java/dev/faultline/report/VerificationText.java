@@ -8,6 +8,7 @@ import dev.faultline.timeline.Verification;
 import dev.faultline.timeline.Verification.Tally;
 import dev.faultline.vcpu.FaultCause;
 import java.io.PrintWriter;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 
@@ -169,9 +170,20 @@ public final class VerificationText implements VerificationReport {
       return;
     }
     out.println(ink.bad(count(found, "divergence", "divergences")));
-    for (Divergence d : all.subList(0, Math.min(MOST, all.size()))) {
+    List<Divergence> told = all.subList(0, Math.min(MOST, all.size()));
+    for (int from = 0; from < told.size(); ) {
+      int to = from + 1;
+      while (to < told.size() && sameRead(told.get(from), told.get(to))) {
+        to++;
+      }
       out.println();
-      divergence(d);
+      call(told.get(from));
+      if (told.get(from).what() == What.FIELD) {
+        fields(told.subList(from, to));
+      } else {
+        result(told.get(from));
+      }
+      from = to;
     }
     if (found > MOST) {
       out.println();
@@ -179,7 +191,12 @@ public final class VerificationText implements VerificationReport {
     }
   }
 
-  private void divergence(Divergence d) {
+  /** True for two fields of one payload. */
+  private static boolean sameRead(Divergence one, Divergence other) {
+    return one.what() == What.FIELD && other.what() == What.FIELD && one.moment() == other.moment();
+  }
+
+  private void call(Divergence d) {
     out.println(
         ink.bad("! " + d.ioctl())
             + " (seq "
@@ -190,12 +207,39 @@ public final class VerificationText implements VerificationReport {
             + d.lane()
             + ", "
             + d.where());
-    if (d.field() != null) {
-      out.println("  field      " + d.field());
+  }
+
+  private void result(Divergence d) {
+    out.println("  recorded   " + d.recorded());
+    out.println("  predicted  " + d.predicted());
+    out.println("  rule       " + d.because());
+  }
+
+  private void fields(List<Divergence> divergences) {
+    List<List<String>> rows = new ArrayList<>();
+    rows.add(List.of("field", "recorded", "predicted", ""));
+    for (Divergence d : divergences) {
+      rows.add(
+          List.of(
+              d.field() == null ? "" : d.field(),
+              value(d, d.recorded()),
+              value(d, d.predicted()),
+              d.because()));
     }
-    out.println("  recorded   " + value(d, d.recorded()));
-    out.println("  predicted  " + value(d, d.predicted()));
-    out.println((d.what() == What.FIELD ? "  the field  " : "  rule       ") + d.because());
+    int[] widths = new int[rows.getFirst().size()];
+    for (List<String> row : rows) {
+      for (int i = 0; i < widths.length; i++) {
+        widths[i] = Math.max(widths[i], row.get(i).length());
+      }
+    }
+    for (List<String> row : rows) {
+      StringBuilder line = new StringBuilder();
+      for (int i = 0; i < widths.length; i++) {
+        line.append("  ").append(row.get(i)).repeat(' ', widths[i] - row.get(i).length());
+      }
+      String text = line.toString().stripTrailing();
+      out.println(row.equals(rows.getFirst()) ? ink.faint(text) : text);
+    }
   }
 
   /** A field's value with what it means; other texts as they are. */
