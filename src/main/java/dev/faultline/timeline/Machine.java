@@ -1,6 +1,5 @@
 package dev.faultline.timeline;
 
-import dev.faultline.vcpu.Answer;
 import dev.faultline.vcpu.Host;
 import dev.faultline.vcpu.HostFact;
 import dev.faultline.vcpu.KernelModel;
@@ -25,6 +24,7 @@ final class Machine {
   private final SequencedMap<String, Vm> vms = new LinkedHashMap<>();
   private final SequencedMap<String, Vcpu> vcpus = new LinkedHashMap<>();
   private final List<Creation> pendingVms = new ArrayList<>();
+  private final List<Creation> refusedVms = new ArrayList<>();
   private final List<Creation> pendingVcpus = new ArrayList<>();
   private Host host = Host.UNKNOWN;
 
@@ -32,8 +32,24 @@ final class Machine {
     this.kernel = kernel;
   }
 
+  /** The same machine, to go on in another way; what it holds is immutable. */
+  Machine copy() {
+    Machine copy = new Machine(kernel);
+    copy.vms.putAll(vms);
+    copy.vcpus.putAll(vcpus);
+    copy.pendingVms.addAll(pendingVms);
+    copy.refusedVms.addAll(refusedVms);
+    copy.pendingVcpus.addAll(pendingVcpus);
+    copy.host = host;
+    return copy;
+  }
+
   /** A descriptor was returned; the name of what it stands for is first seen in a later call. */
-  record Creation(int moment, long seq, String vm, int id, long fd, String where) {}
+  record Creation(int moment, long seq, String vm, int id, int ret, int errno, String where) {
+    long fd() {
+      return ret;
+    }
+  }
 
   KernelModel kernel() {
     return kernel;
@@ -60,6 +76,11 @@ final class Machine {
     pendingVms.add(creation);
   }
 
+  /** A KVM_CREATE_VM that failed, as the recording tells. */
+  void vmRefused(Creation creation) {
+    refusedVms.add(creation);
+  }
+
   void vcpuCreated(Creation creation) {
     pendingVcpus.removeIf(c -> c.fd() == creation.fd());
     pendingVcpus.add(creation);
@@ -82,6 +103,10 @@ final class Machine {
   Sighting seeVm(String name, int fd) {
     Creation match = take(pendingVms, fd, null);
     Creation other = match == null && pendingVms.size() == 1 ? pendingVms.removeFirst() : null;
+    if (match == null && other == null && !refusedVms.isEmpty()) {
+      // Every VM of a program that was recorded from its start was created in the recording.
+      other = refusedVms.removeLast();
+    }
     boolean created = match != null || other != null;
     vms.put(name, created ? Vm.created(name, kernel, host) : Vm.unseen(name, kernel, host));
     return new Sighting(created, other);
@@ -110,7 +135,7 @@ final class Machine {
                 new TimelineEvent.VcpuCreated(
                     creation.moment(),
                     creation.id(),
-                    Answer.of(creation.id() == vm.settings().bootCpuId()),
+                    vm.settings().isBootCpu(creation.id()),
                     vm.irqchip().lapicInKernel())));
     return new Sighting(creation != null, other);
   }

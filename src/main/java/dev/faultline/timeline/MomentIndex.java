@@ -8,6 +8,14 @@ public final class MomentIndex {
   private String[] names = new String[1024];
   private int size;
 
+  MomentIndex copy() {
+    MomentIndex copy = new MomentIndex();
+    copy.seqs = seqs.clone();
+    copy.names = names.clone();
+    copy.size = size;
+    return copy;
+  }
+
   /** The next moment is an event of this call. */
   int add(long seq, String name) {
     if (size == seqs.length) {

@@ -43,11 +43,12 @@ public final class Reexecution {
   private final String name;
   private final Machine machine;
   private final TimelineListener listener;
-  private final MomentIndex index = new MomentIndex();
-  private final List<Divergence> divergences = new ArrayList<>();
-  private final List<Synthesized> synthesized = new ArrayList<>();
+  private final MomentIndex index;
+  private final List<Divergence> divergences;
+  private final List<Synthesized> synthesized;
   private final Runs runs;
   private final Map<String, NestedPhase> phases = new TreeMap<>();
+  private boolean fromStart;
   private long callsTotal;
   private long callsCompared;
   private long callsAgree;
@@ -61,11 +62,39 @@ public final class Reexecution {
     this.name = name;
     this.machine = new Machine(kernel);
     this.listener = listener;
+    this.index = new MomentIndex();
+    this.divergences = new ArrayList<>();
+    this.synthesized = new ArrayList<>();
     this.runs = new Runs(this);
+  }
+
+  private Reexecution(Reexecution from, TimelineListener listener) {
+    this.name = from.name;
+    this.machine = from.machine.copy();
+    this.listener = listener;
+    this.index = from.index.copy();
+    this.divergences = new ArrayList<>(from.divergences);
+    this.synthesized = new ArrayList<>(from.synthesized);
+    this.runs = from.runs.copy(this);
+    this.callsTotal = from.callsTotal;
+    this.callsCompared = from.callsCompared;
+    this.callsAgree = from.callsAgree;
+    this.fieldsTotal = from.fieldsTotal;
+    this.fieldsCompared = from.fieldsCompared;
+    this.fieldsAgree = from.fieldsAgree;
+    this.unread = from.unread;
+    this.obituary = from.obituary;
+    this.fromStart = from.fromStart;
+    this.phases.putAll(from.phases);
   }
 
   /** A KVM_RUN that failed with EIO: the next call on the VM tells whether the VM is dead. */
   private record Obituary(int moment, Recorded.VcpuCall run) {}
+
+  /** The same up to here, to be fed another rest; neither notices what the other goes on with. */
+  public Reexecution fork(TimelineListener forksListener) {
+    return new Reexecution(this, forksListener);
+  }
 
   /** The moment that the next fact will take. */
   public int nextMoment() {
@@ -175,6 +204,7 @@ public final class Reexecution {
 
   private void note(Recorded.Note n) {
     int moment = index.add(n.seq(), n.kind());
+    fromStart |= n.kind().equals("start");
     if (n.kind().equals("mmap") && n.lane().contains("/")) {
       meetVcpu(n.lane(), n.lane().substring(0, n.lane().indexOf('/')), n.fd(), moment);
     }
@@ -184,7 +214,10 @@ public final class Reexecution {
   private void vmCreation(Recorded.VmCreation c) {
     int moment = index.add(c.seq(), Ioctl.CREATE_VM.uapiName());
     if (c.ret() >= 0) {
-      machine.vmCreated(new Machine.Creation(moment, c.seq(), "", 0, c.ret(), c.where()));
+      machine.vmCreated(new Machine.Creation(moment, c.seq(), "", 0, c.ret(), 0, c.where()));
+    } else if (fromStart) {
+      machine.vmRefused(
+          new Machine.Creation(moment, c.seq(), "", 0, c.ret(), c.errno(), c.where()));
     }
     listener.fact(moment, c, null);
   }
@@ -219,7 +252,7 @@ public final class Reexecution {
             ioctl.uapiName(),
             What.RETURN,
             null,
-            Long.toString(creation.fd()),
+            returned(creation.ret(), creation.errno()),
             Integer.toString(fd),
             "later calls use this descriptor",
             creation.where()));
@@ -245,13 +278,13 @@ public final class Reexecution {
             call.errno());
     Vm after = result.after();
     if (!agrees) {
-      after = call.ret() >= 0 ? VmRules.accepted(vm, call.command()) : vm;
+      after = VmRules.doubted(vm, call.command());
     }
     machine.put(after);
     if (call.command() instanceof VmCommand.CreateVcpu create && (call.ret() >= 0 || !agrees)) {
       machine.vcpuCreated(
           new Machine.Creation(
-              moment, call.seq(), call.vm(), create.id(), call.ret(), call.where()));
+              moment, call.seq(), call.vm(), create.id(), call.ret(), call.errno(), call.where()));
     }
     listener.fact(moment, call, result.outcome());
   }
@@ -263,6 +296,7 @@ public final class Reexecution {
       case VmCommand.SetBootCpuId _ -> Ioctl.SET_BOOT_CPU_ID;
       case VmCommand.EnableCap _ -> Ioctl.ENABLE_CAP;
       case VmCommand.SetMemoryRegion _ -> Ioctl.SET_USER_MEMORY_REGION;
+      case VmCommand.BadPointer b -> b.ioctl();
       case VmCommand.Other o -> o.ioctl();
     };
   }

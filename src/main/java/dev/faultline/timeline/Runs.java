@@ -29,6 +29,15 @@ final class Runs {
     this.owner = owner;
   }
 
+  /** The same counts, for another owner. */
+  Runs copy(Reexecution other) {
+    Runs copy = new Runs(other);
+    copy.total = total;
+    copy.judged = judged;
+    copy.agree = agree;
+    return copy;
+  }
+
   Tally tally() {
     return new Tally(total, judged, agree);
   }
@@ -39,8 +48,9 @@ final class Runs {
     boolean sound = consistent(moment, call, run);
     TimelineEvent.TripleFaultSynthesized fault = null;
     switch (decision.outcome()) {
-      case Outcome.Refused r -> judge(moment, call, decision, refusedAsSaid(r, result), sound);
-      case Outcome.Exits e -> judge(moment, call, decision, exitsAsSaid(e, result), sound);
+      case Outcome.Refused r ->
+          sound = judge(moment, call, decision, refusedAsSaid(r, result), sound);
+      case Outcome.Exits e -> sound = judge(moment, call, decision, exitsAsSaid(e, result), sound);
       case Outcome.Runs r -> {
         if (r.fault() == null) {
           missed(moment, call, run, decision);
@@ -50,7 +60,7 @@ final class Runs {
       }
       case Outcome.Returns _, Outcome.Succeeds _, Outcome.Undecided _ -> {}
     }
-    carryOut(before, call, decision, run, fault);
+    carryOut(before, call, decision, run, fault, sound);
   }
 
   private void carryOut(
@@ -58,7 +68,8 @@ final class Runs {
       Recorded.VcpuCall call,
       Decision decision,
       Recorded.Run run,
-      TimelineEvent.@Nullable TripleFaultSynthesized fault) {
+      TimelineEvent.@Nullable TripleFaultSynthesized fault,
+      boolean sound) {
     Vcpu v = before;
     for (TimelineEvent event : decision.events()) {
       v = VcpuModel.evolve(v, event);
@@ -77,6 +88,9 @@ final class Runs {
     }
     int moment = owner.index().add(call.seq(), Ioctl.RUN.uapiName());
     v = inside(v, call, new TimelineEvent.RunReturned(moment, run.result()));
+    if (!sound) {
+      v = VcpuModel.evolve(v, new TimelineEvent.CallDoubted(moment, Ioctl.RUN));
+    }
     owner.machine().put(settleDeath(v, moment, call, decision, run));
   }
 
@@ -115,17 +129,19 @@ final class Runs {
         && (e.suberror() < 0 || run.internalSuberror() == e.suberror());
   }
 
-  private void judge(
+  /** Compares, unless a difference is told already. True if there is none. */
+  private boolean judge(
       int moment, Recorded.VcpuCall call, Decision decision, boolean asSaid, boolean sound) {
     if (!sound) {
-      return;
+      return false;
     }
     judged++;
     if (asSaid) {
       agree++;
-      return;
+    } else {
+      diverge(moment, call, ended(call), decision);
     }
-    diverge(moment, call, ended(call), decision);
+    return asSaid;
   }
 
   private void diverge(int moment, Recorded.VcpuCall call, String recorded, Decision decision) {

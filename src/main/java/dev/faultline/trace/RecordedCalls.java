@@ -170,19 +170,13 @@ public final class RecordedCalls {
   }
 
   private static Recorded vm(Observation.Call call, Ioctl ioctl, int moment) {
-    VmCommand command =
-        switch (ioctl) {
-          case CREATE_VCPU -> new VmCommand.CreateVcpu(moment, (int) call.arg());
-          case CREATE_IRQCHIP -> new VmCommand.CreateIrqchip(moment);
-          case SET_BOOT_CPU_ID -> new VmCommand.SetBootCpuId(moment, (int) call.arg());
-          case ENABLE_CAP -> new VmCommand.EnableCap(moment, new KvmEnableCap(call.in()));
-          case SET_USER_MEMORY_REGION ->
-              new VmCommand.SetMemoryRegion(moment, new KvmUserspaceMemoryRegion(call.in()));
-          default -> new VmCommand.Other(moment, ioctl);
-        };
     if (ioctl == Ioctl.CHECK_EXTENSION) {
       return question(call, fact(call, ioctl));
     }
+    VmCommand command =
+        unreadable(call, ioctl)
+            ? new VmCommand.BadPointer(moment, ioctl)
+            : vmCommand(call, ioctl, moment);
     return new Recorded.VmCall(
         call.seq(),
         call.enterNs(),
@@ -195,12 +189,23 @@ public final class RecordedCalls {
         call.out());
   }
 
+  private static VmCommand vmCommand(Observation.Call call, Ioctl ioctl, int moment) {
+    return switch (ioctl) {
+      case CREATE_VCPU -> new VmCommand.CreateVcpu(moment, (int) call.arg());
+      case CREATE_IRQCHIP -> new VmCommand.CreateIrqchip(moment);
+      case SET_BOOT_CPU_ID -> new VmCommand.SetBootCpuId(moment, (int) call.arg());
+      case ENABLE_CAP -> new VmCommand.EnableCap(moment, new KvmEnableCap(call.in()));
+      case SET_USER_MEMORY_REGION ->
+          new VmCommand.SetMemoryRegion(moment, new KvmUserspaceMemoryRegion(call.in()));
+      default -> new VmCommand.Other(moment, ioctl);
+    };
+  }
+
   private static Recorded vcpu(Observation.Call call, Ioctl ioctl, int moment) {
     int slash = call.obj().indexOf('/');
     String vm = slash < 0 ? call.obj() : call.obj().substring(0, slash);
-    boolean unreadable = call.in().isEmpty() && call.errno() == Errno.EFAULT.number();
     VcpuCommand command =
-        unreadable
+        unreadable(call, ioctl)
             ? new VcpuCommand.BadPointer(moment, ioctl)
             : ioctl == Ioctl.RUN
                 ? new VcpuCommand.Run(moment, new RunInput(call.arg(), new KvmRun(call.runIn())))
@@ -232,6 +237,21 @@ public final class RecordedCalls {
       }
     }
     return List.copyOf(texts);
+  }
+
+  /**
+   * Whether the argument points to no memory that can be read: the recorder found nothing there,
+   * neither before the call nor after it.
+   */
+  private static boolean unreadable(Observation.Call call, Ioctl ioctl) {
+    if (!call.in().isEmpty() || !call.out().isEmpty()) {
+      return false;
+    }
+    return switch (ioctl.direction()) {
+      case NONE -> false;
+      case WRITE -> true;
+      case READ, READ_WRITE -> call.errno() == Errno.EFAULT.number();
+    };
   }
 
   private static VcpuCommand command(Observation.Call call, Ioctl ioctl, int m) {

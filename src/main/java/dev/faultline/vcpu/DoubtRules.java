@@ -4,7 +4,6 @@ import dev.faultline.FieldSet;
 import dev.faultline.kvm.KvmRegs;
 import dev.faultline.kvm.KvmSregs;
 import dev.faultline.kvm.KvmVcpuEvents;
-import dev.faultline.x86.Msr;
 
 /**
  * What remains known after a recorded result contradicts the model, or when the model cannot tell
@@ -34,19 +33,36 @@ final class DoubtRules {
               .withRegisters(
                   r.withSregs(
                       r.sregs().forget(FieldSet.of(KvmSregs.LAYOUT.count(), SregsFields.CR8), m)));
-      case SET_MSRS ->
-          v.withPlatform(v.platform().withMsrs(MsrRules.afterGuestRan(v.platform().msrs(), m)));
-      case SET_CPUID2 -> v.withPlatform(v.platform().withCpuid(null, Answer.CANNOT_TELL));
+      case SET_MSRS -> Validity.recompute(MsrRules.doubt(v, m));
+      case SET_CPUID2 -> cpuid(v, m);
       case SET_TSC_KHZ -> v.withPlatform(v.platform().withTscKhz(0));
       case SMI -> v.withProgress(v.progress().withSmiRequested(Answer.CANNOT_TELL));
       case NMI, INTERRUPT -> v.withEvents(v.events().forgetAll(m));
+      case ENABLE_CAP -> v.withProgress(v.progress().withEnlightenedVmcs(Answer.CANNOT_TELL));
+      case RUN -> GuestRunRules.doubted(v, m);
       default -> v;
     };
+  }
+
+  /** MSRs and the local APIC's version follow the table. */
+  private static Vcpu cpuid(Vcpu v, int m) {
+    Tracked lapic = v.platform().lapic();
+    return v.withPlatform(
+        v.platform()
+            .withCpuid(null, Answer.CANNOT_TELL)
+            .withMsrs(MsrRules.doubt(v, m).platform().msrs())
+            .withLapic(lapic.seen().isEmpty() ? lapic : lapic.forgetAll(m)));
   }
 
   private static Vcpu sregs(Vcpu v, int m) {
     Vcpu.Registers r = v.registers();
     Vcpu next = v.withRegisters(r.withSregs(r.sregs().forgetAll(m)));
+    if (!v.inGuestMode().isNo()) {
+      // A segment set while L2 is active is written to the cached vmcs12 as well.
+      Nested nested = next.nested();
+      next =
+          next.withNested(nested.withVmcs12(nested.vmcs12().forget(NestedFields.ACCESS_RIGHTS, m)));
+    }
     next =
         next.withPlatform(
             next.platform()
@@ -95,28 +111,9 @@ final class DoubtRules {
     return switch (e.doubted()) {
       case Reply.Struct s -> struct(v, s, e.fields(), e.moment());
       case Reply.Parts p -> parts(v, p, e.fields(), e.moment());
-      case Reply.Msrs m -> msrs(v, m, e.fields());
+      case Reply.Msrs m -> Validity.recompute(MsrRules.doubt(v, m, e.fields()));
       case Reply.Cpuid _ -> v.withPlatform(v.platform().withCpuid(null, Answer.CANNOT_TELL));
     };
-  }
-
-  private static Vcpu msrs(Vcpu v, Reply.Msrs reply, FieldSet fields) {
-    MsrState.Edit edit = v.platform().msrs().edit();
-    FieldSet aliased = FieldSet.none(KvmSregs.LAYOUT.count());
-    for (int f = fields.next(0); f >= 0; f = fields.next(f + 1)) {
-      int msr = reply.indexes().get(f);
-      edit.doubt(msr);
-      aliased =
-          switch (msr) {
-            case Msr.IA32_EFER -> aliased.with(SregsFields.EFER);
-            case Msr.IA32_FS_BASE -> aliased.with(SregsFields.FS_BASE);
-            case Msr.IA32_GS_BASE -> aliased.with(SregsFields.GS_BASE);
-            case Msr.IA32_APIC_BASE -> aliased.with(SregsFields.APIC_BASE);
-            default -> aliased;
-          };
-    }
-    Vcpu next = v.withPlatform(v.platform().withMsrs(edit.done()));
-    return aliased.isEmpty() ? next : doubtSregs(next, aliased);
   }
 
   /** Nested state: a wrong header puts the mode in doubt, a wrong vmcs12 only its fields. */

@@ -250,7 +250,7 @@ final class EventRules {
     Bytes raw = e.events().raw();
     FieldSet hidden =
         FieldSet.of(KvmVcpuEvents.LAYOUT.count(), EventsFields.FLAGS, EventsFields.SIPI_VECTOR);
-    FieldSet unknown = ALL.minus(hidden).minus(events.known());
+    FieldSet unknown = ALL.minus(hidden).minus(PADDING).minus(events.known());
     Tracked learned = unknown.isEmpty() ? events : events.learn(raw, unknown);
     if (!v.vm().settings().tripleFaultEvent().isYes() && !events.knows(EventsFields.TRIPLE_FAULT)) {
       learned = learned.doubt(FieldSet.of(KvmVcpuEvents.LAYOUT.count(), EventsFields.TRIPLE_FAULT));

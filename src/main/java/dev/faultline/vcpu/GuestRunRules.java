@@ -142,6 +142,37 @@ final class GuestRunRules {
             .withInitOrSipiPossible(alone ? Answer.NO : Answer.CANNOT_TELL));
   }
 
+  /**
+   * How a KVM_RUN ended is told in two ways that contradict each other, so nobody knows what the
+   * guest did, and what the next KVM_RUN will complete.
+   */
+  static Vcpu doubted(Vcpu v, int moment) {
+    Vcpu next = DoubtRules.everything(v, moment, false);
+    Vcpu.Registers r = next.registers();
+    Vcpu.Platform p = next.platform();
+    return next.withRegisters(
+            new Vcpu.Registers(
+                r.regs().forgetAll(moment),
+                r.sregs().forgetAll(moment),
+                r.debugregs().forgetAll(moment),
+                r.xcrs().forgetAll(moment),
+                r.xsave().forgetAll(moment),
+                Validity.judge(next)))
+        .withEvents(next.events().forgetAll(moment))
+        .withPlatform(
+            p.withLapic(p.lapic().forgetAll(moment))
+                .withMsrs(MsrRules.afterGuestRan(p.msrs(), moment)))
+        .withProgress(
+            new Vcpu.Progress(
+                v.progress().entered().isYes() ? Answer.YES : Answer.CANNOT_TELL,
+                Completion.UNKNOWN,
+                Answer.CANNOT_TELL,
+                Answer.CANNOT_TELL,
+                Answer.CANNOT_TELL,
+                v.progress().enlightenedVmcs(),
+                Answer.CANNOT_TELL));
+  }
+
   /** Hardware ran the guest, so its state was valid; L1 without unrestricted guest is unsure. */
   private static Emulation emulationAfter(Vcpu v, RunResult result) {
     if (!v.kernel().isVmx()) {

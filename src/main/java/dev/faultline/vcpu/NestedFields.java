@@ -24,10 +24,23 @@ final class NestedFields {
    */
   static final FieldSet LAZY = lazy();
 
+  /** Access rights of L2's segment registers. */
+  static final FieldSet ACCESS_RIGHTS = accessRights();
+
   private NestedFields() {}
 
   static int offset(int headerField) {
     return KvmNestedState.HEADER_LAYOUT.field(headerField).offset();
+  }
+
+  private static FieldSet accessRights() {
+    FieldSet set = FieldSet.none(Vmcs12.LAYOUT.count());
+    for (VmcsField field : VmcsField.values()) {
+      if (field.name().endsWith("_AR_BYTES")) {
+        set = set.with(Vmcs12.indexOf(field));
+      }
+    }
+    return set;
   }
 
   private static FieldSet lazy() {

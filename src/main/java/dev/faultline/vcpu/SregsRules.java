@@ -351,10 +351,11 @@ final class SregsRules {
   private static Vcpu wakeResetBsp(Vcpu v, KvmSregs s, int moment) {
     boolean resetCs =
         s.cs().selector() == RESET_CS && s.cs().base() == RESET_CS_BASE && (s.cr0() & Cr0.PE) == 0;
-    if (!resetCs || v.vm().settings().bootCpuId() != v.id()) {
+    if (!resetCs) {
       return v;
     }
-    Answer resetRip = v.registers().regs().is(RegsFields.RIP, RESET_RIP);
+    Answer resetRip =
+        v.registers().regs().is(RegsFields.RIP, RESET_RIP).and(v.vm().settings().isBootCpu(v.id()));
     return resetRip.isNo() ? v : MpStateRules.runnable(v, resetRip, moment);
   }
 

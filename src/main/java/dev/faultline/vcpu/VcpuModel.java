@@ -1,6 +1,7 @@
 package dev.faultline.vcpu;
 
 import dev.faultline.Bytes;
+import dev.faultline.FieldSet;
 import dev.faultline.kvm.Errno;
 import dev.faultline.kvm.Ioctl;
 import dev.faultline.kvm.KvmDebugregs;
@@ -242,9 +243,12 @@ public final class VcpuModel {
             .set(RegsFields.RIP, RESET_RIP)
             .set(RegsFields.RFLAGS, 2)
             .done();
-    MpState first =
-        e.bootCpu().isYes() || e.lapicInKernel().isNo() ? MpState.RUNNABLE : MpState.UNINITIALIZED;
+    Answer runnable = e.bootCpu().or(e.lapicInKernel().not());
+    MpState first = runnable.isYes() ? MpState.RUNNABLE : MpState.UNINITIALIZED;
     Tracked mpState = Tracked.known(KvmMpState.LAYOUT, KvmMpState.of(first).raw(), m);
+    if (!runnable.isKnown()) {
+      mpState = mpState.forgetAll(m);
+    }
     Tracked debugregs =
         Tracked.known(
             KvmDebugregs.LAYOUT,
@@ -314,6 +318,9 @@ public final class VcpuModel {
     DescriptorTable table = new DescriptorTable(0, RESET_LIMIT);
     sregs = sregs.withGdt(table).withIdt(table);
     Tracked known = Tracked.known(KvmSregs.LAYOUT, sregs.raw(), moment);
+    if (!bootCpu.isKnown()) {
+      known = known.doubt(FieldSet.of(KvmSregs.LAYOUT.count(), SregsFields.APIC_BASE));
+    }
     return kernel.isVmx() || kernel.isSvm() ? known : known.forgetAll(moment);
   }
 

@@ -61,8 +61,10 @@ public record Vm(
    * @param exceptionPayload KVM_CAP_EXCEPTION_PAYLOAD is enabled
    * @param tripleFaultEvent KVM_CAP_X86_TRIPLE_FAULT_EVENT is enabled
    * @param x2apicApi KVM_CAP_X2APIC_API is enabled
-   * @param bootCpuId the vCPU that is the BSP
-   * @param maxVcpuId the limit set by KVM_CAP_MAX_VCPU_ID, or a negative number when it is KVM's
+   * @param bootCpuId the vCPU that is the BSP, or {@link #UNKNOWN_ID}
+   * @param maxVcpuId the limit set by KVM_CAP_MAX_VCPU_ID, -1 when it is KVM's, or {@link
+   *     #UNKNOWN_LIMIT}
+   * @param vcpusCertain whether it is certain which vCPUs were created
    * @param created whether the recording shows the VM's creation
    */
   public record Settings(
@@ -71,33 +73,52 @@ public record Vm(
       Answer x2apicApi,
       int bootCpuId,
       int maxVcpuId,
+      boolean vcpusCertain,
       boolean created) {
+    /** Nobody knows which vCPU is the BSP. */
+    static final int UNKNOWN_ID = -1;
 
-    static final Settings FRESH = new Settings(Answer.NO, Answer.NO, Answer.NO, 0, -1, true);
+    /** Nobody knows whether a limit was set. */
+    static final int UNKNOWN_LIMIT = -2;
+
+    static final Settings FRESH = new Settings(Answer.NO, Answer.NO, Answer.NO, 0, -1, true, true);
     static final Settings UNKNOWN =
-        new Settings(Answer.CANNOT_TELL, Answer.CANNOT_TELL, Answer.CANNOT_TELL, 0, -1, false);
+        new Settings(
+            Answer.CANNOT_TELL, Answer.CANNOT_TELL, Answer.CANNOT_TELL, 0, -1, true, false);
+
+    /** Whether the vCPU of this identifier is the bootstrap processor. */
+    public Answer isBootCpu(int id) {
+      return bootCpuId == UNKNOWN_ID ? Answer.CANNOT_TELL : Answer.of(bootCpuId == id);
+    }
 
     Settings withExceptionPayload(Answer changed) {
-      return new Settings(changed, tripleFaultEvent, x2apicApi, bootCpuId, maxVcpuId, created);
+      return new Settings(
+          changed, tripleFaultEvent, x2apicApi, bootCpuId, maxVcpuId, vcpusCertain, created);
     }
 
     Settings withTripleFaultEvent(Answer changed) {
-      return new Settings(exceptionPayload, changed, x2apicApi, bootCpuId, maxVcpuId, created);
+      return new Settings(
+          exceptionPayload, changed, x2apicApi, bootCpuId, maxVcpuId, vcpusCertain, created);
     }
 
     Settings withX2apicApi(Answer changed) {
       return new Settings(
-          exceptionPayload, tripleFaultEvent, changed, bootCpuId, maxVcpuId, created);
+          exceptionPayload, tripleFaultEvent, changed, bootCpuId, maxVcpuId, vcpusCertain, created);
     }
 
     Settings withBootCpuId(int changed) {
       return new Settings(
-          exceptionPayload, tripleFaultEvent, x2apicApi, changed, maxVcpuId, created);
+          exceptionPayload, tripleFaultEvent, x2apicApi, changed, maxVcpuId, vcpusCertain, created);
+    }
+
+    Settings withVcpusUncertain() {
+      return new Settings(
+          exceptionPayload, tripleFaultEvent, x2apicApi, bootCpuId, maxVcpuId, false, created);
     }
 
     Settings withMaxVcpuId(int changed) {
       return new Settings(
-          exceptionPayload, tripleFaultEvent, x2apicApi, bootCpuId, changed, created);
+          exceptionPayload, tripleFaultEvent, x2apicApi, bootCpuId, changed, vcpusCertain, created);
     }
   }
 

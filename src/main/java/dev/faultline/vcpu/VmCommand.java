@@ -24,6 +24,9 @@ public sealed interface VmCommand {
   /** KVM_SET_USER_MEMORY_REGION. */
   record SetMemoryRegion(int moment, KvmUserspaceMemoryRegion region) implements VmCommand {}
 
+  /** An ioctl whose argument does not point to readable memory. */
+  record BadPointer(int moment, Ioctl ioctl) implements VmCommand {}
+
   /** Any other ioctl of a VM. */
   record Other(int moment, Ioctl ioctl) implements VmCommand {}
 }

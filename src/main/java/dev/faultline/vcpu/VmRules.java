@@ -5,6 +5,7 @@ import dev.faultline.kvm.KvmCap;
 import dev.faultline.kvm.KvmUserspaceMemoryRegion;
 import java.util.ArrayList;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Ioctls of a VM: those that its vCPUs' answers depend on, and the common case of the others.
@@ -15,6 +16,7 @@ import java.util.List;
 public final class VmRules {
   private static final int MAX_VCPU_IDS = 4096;
   private static final int SLOT_BITS = 16;
+  private static final String VCPUS = "which vCPUs exist";
 
   private VmRules() {}
 
@@ -32,19 +34,45 @@ public final class VmRules {
       case VmCommand.SetBootCpuId c -> setBootCpu(vm, c.id());
       case VmCommand.EnableCap c -> enableCap(vm, c);
       case VmCommand.SetMemoryRegion c -> new Result(Outcome.ZERO, withSlot(vm, c.region()));
+      case VmCommand.BadPointer _ -> refused(vm, Errno.EFAULT, CallCheck.ARGUMENT_UNREADABLE);
       case VmCommand.Other o -> other(vm, o);
     };
   }
 
-  /** The VM after a call that was carried out whatever the model says. */
-  public static Vm accepted(Vm vm, VmCommand command) {
+  /**
+   * The VM after a call whose recorded result contradicts the model: nobody knows whether it was
+   * carried out.
+   */
+  public static Vm doubted(Vm vm, VmCommand command) {
+    Vm.Settings settings = vm.settings();
     return switch (command) {
-      case VmCommand.CreateVcpu c -> vm.vcpuIds().contains(c.id()) ? vm : withVcpu(vm, c.id());
-      case VmCommand.CreateIrqchip _ -> vm.withIrqchip(Vm.Irqchip.KERNEL);
-      case VmCommand.SetBootCpuId c -> vm.withSettings(vm.settings().withBootCpuId(c.id()));
-      case VmCommand.EnableCap c -> applyCap(vm, c);
-      case VmCommand.SetMemoryRegion c -> withSlot(vm, c.region());
-      case VmCommand.Other _ -> vm;
+      case VmCommand.CreateVcpu c ->
+          vm.vcpuIds().contains(c.id()) ? vm : vm.withSettings(settings.withVcpusUncertain());
+      case VmCommand.CreateIrqchip _ -> vm.withIrqchip(Vm.Irqchip.UNKNOWN);
+      case VmCommand.SetBootCpuId _ ->
+          vm.withSettings(settings.withBootCpuId(Vm.Settings.UNKNOWN_ID));
+      case VmCommand.EnableCap c ->
+          doubtedCap(vm, KvmCap.of(Integer.toUnsignedLong(c.cap().cap())));
+      case VmCommand.SetMemoryRegion _ -> vm.withSlots(null);
+      case VmCommand.BadPointer _, VmCommand.Other _ -> vm;
+    };
+  }
+
+  private static Vm doubtedCap(Vm vm, @Nullable KvmCap cap) {
+    if (cap == null) {
+      return vm;
+    }
+    Vm.Settings settings = vm.settings();
+    return switch (cap) {
+      case KVM_CAP_X86_TRIPLE_FAULT_EVENT ->
+          vm.withSettings(settings.withTripleFaultEvent(Answer.CANNOT_TELL));
+      case KVM_CAP_EXCEPTION_PAYLOAD ->
+          vm.withSettings(settings.withExceptionPayload(Answer.CANNOT_TELL));
+      case KVM_CAP_X2APIC_API -> vm.withSettings(settings.withX2apicApi(Answer.CANNOT_TELL));
+      case KVM_CAP_MAX_VCPU_ID ->
+          vm.withSettings(settings.withMaxVcpuId(Vm.Settings.UNKNOWN_LIMIT));
+      case KVM_CAP_SPLIT_IRQCHIP -> vm.withIrqchip(Vm.Irqchip.UNKNOWN);
+      default -> vm;
     };
   }
 
@@ -74,23 +102,33 @@ public final class VmRules {
   }
 
   private static Result createVcpu(Vm vm, int id) {
-    int limit = vm.settings().maxVcpuId() >= 0 ? vm.settings().maxVcpuId() : MAX_VCPU_IDS;
+    Vm.Settings settings = vm.settings();
+    int limit = settings.maxVcpuId() >= 0 ? settings.maxVcpuId() : MAX_VCPU_IDS;
     if (id < 0 || id >= limit) {
       return refused(vm, Errno.EINVAL, CallCheck.VCPU_ID);
+    }
+    if (settings.maxVcpuId() == Vm.Settings.UNKNOWN_LIMIT) {
+      return new Result(new Outcome.Undecided("the limit of identifiers"), withVcpu(vm, id));
     }
     if (vm.vcpuIds().contains(id)) {
       return refused(vm, Errno.EEXIST, CallCheck.VCPU_EXISTS);
     }
-    return new Result(new Outcome.Succeeds(), withVcpu(vm, id));
+    return settings.vcpusCertain()
+        ? new Result(new Outcome.Succeeds(), withVcpu(vm, id))
+        : new Result(new Outcome.Undecided(VCPUS), withVcpu(vm, id));
   }
 
   private static Result createIrqchip(Vm vm) {
     return switch (vm.irqchip()) {
       case KERNEL, SPLIT -> refused(vm, Errno.EEXIST, CallCheck.IRQCHIP_EXISTS);
-      case NONE ->
-          vm.vcpuIds().isEmpty()
-              ? new Result(Outcome.ZERO, vm.withIrqchip(Vm.Irqchip.KERNEL))
-              : refused(vm, Errno.EINVAL, CallCheck.IRQCHIP_AFTER_VCPU);
+      case NONE -> {
+        if (!vm.vcpuIds().isEmpty()) {
+          yield refused(vm, Errno.EINVAL, CallCheck.IRQCHIP_AFTER_VCPU);
+        }
+        yield vm.settings().vcpusCertain()
+            ? new Result(Outcome.ZERO, vm.withIrqchip(Vm.Irqchip.KERNEL))
+            : new Result(new Outcome.Undecided(VCPUS), vm.withIrqchip(Vm.Irqchip.UNKNOWN));
+      }
       case UNKNOWN ->
           new Result(
               new Outcome.Undecided("whether an interrupt controller exists"),
@@ -102,7 +140,10 @@ public final class VmRules {
     if (!vm.vcpuIds().isEmpty()) {
       return refused(vm, Errno.EBUSY, CallCheck.BOOT_CPU_AFTER_VCPU);
     }
-    return new Result(Outcome.ZERO, vm.withSettings(vm.settings().withBootCpuId(id)));
+    Vm chosen = vm.withSettings(vm.settings().withBootCpuId(id));
+    return vm.settings().vcpusCertain()
+        ? new Result(Outcome.ZERO, chosen)
+        : new Result(new Outcome.Undecided(VCPUS), chosen);
   }
 
   private static Result enableCap(Vm vm, VmCommand.EnableCap c) {
@@ -121,7 +162,7 @@ public final class VmRules {
       case KVM_CAP_EXCEPTION_PAYLOAD -> new Result(Outcome.ZERO, applyCap(vm, c));
       case KVM_CAP_MAX_VCPU_ID -> maxVcpuId(vm, c);
       case KVM_CAP_SPLIT_IRQCHIP ->
-          vm.irqchip() == Vm.Irqchip.NONE
+          vm.irqchip() == Vm.Irqchip.NONE && vm.settings().vcpusCertain()
               ? vm.vcpuIds().isEmpty()
                   ? new Result(Outcome.ZERO, applyCap(vm, c))
                   : refused(vm, Errno.EEXIST, CallCheck.IRQCHIP_AFTER_VCPU)
@@ -133,6 +174,9 @@ public final class VmRules {
   private static Result maxVcpuId(Vm vm, VmCommand.EnableCap c) {
     long limit = c.cap().args(0);
     boolean taken = vm.settings().maxVcpuId() >= 0 && vm.settings().maxVcpuId() != limit;
+    if (vm.settings().maxVcpuId() == Vm.Settings.UNKNOWN_LIMIT) {
+      return new Result(new Outcome.Undecided("the limit of identifiers"), vm);
+    }
     if (Long.compareUnsigned(limit, MAX_VCPU_IDS) > 0 || taken) {
       return refused(vm, Errno.EINVAL, CallCheck.VCPU_ID);
     }
