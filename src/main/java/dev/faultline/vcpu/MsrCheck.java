@@ -3,10 +3,11 @@ package dev.faultline.vcpu;
 import dev.faultline.Check;
 
 /**
- * Why KVM_SET_MSRS and KVM_GET_MSRS stop at an entry.
+ * Why KVM_SET_MSRS and KVM_GET_MSRS stop at an entry, and why KVM_X86_SETUP_MCE fails.
  *
- * <p>Only {@link #MSR_COUNT} is an error, E2BIG; all others end the call early, which then returns
- * the number of entries done. KVM tests an entry by the checks of its MSR, in the order given here.
+ * <p>Of the former only {@link #MSR_COUNT} is an error, E2BIG; all others end the call early, which
+ * then returns the number of entries done. KVM tests an entry by the checks of its MSR, in the
+ * order given here.
  */
 public enum MsrCheck implements Check {
   MSR_COUNT("A list of MSRs can have at most 255 entries", "msr_io()", "nmsrs >= MAX_IO_MSRS"),
@@ -214,6 +215,14 @@ public enum MsrCheck implements Check {
   MSR_HWCR_BITS("K7_HWCR cannot have this bit", "kvm_set_msr_common()", "data != BIT_ULL(18)"),
   MSR_VIRT_SPEC_CTRL_BITS(
       "AMD64_VIRT_SPEC_CTRL knows SSBD only", "svm_set_msr()", "data & ~SPEC_CTRL_SSBD"),
+  MCE_BANKS(
+      "A vCPU has 1 to 32 machine-check banks",
+      "kvm_vcpu_ioctl_x86_setup_mce()",
+      "!bank_num || bank_num > KVM_MAX_MCE_BANKS"),
+  MCE_FEATURES(
+      "A vCPU cannot have machine-check features that KVM does not offer",
+      "kvm_vcpu_ioctl_x86_setup_mce()",
+      "mcg_cap & ~(kvm_caps.supported_mce_cap | 0xff | 0xff0000)"),
   MSR_OSVW(
       "The OSVW MSRs exist only in a guest whose CPUID has OSVW",
       "kvm_set_msr_common()",

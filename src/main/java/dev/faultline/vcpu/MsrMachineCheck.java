@@ -14,6 +14,11 @@ final class MsrMachineCheck {
   private static final long CTL_P = 1L << 8;
   private static final long CMCI_P = 1L << 10;
   private static final long LMCE_P = 1L << 27;
+
+  /** The count of banks, that of extended state registers, MCG_CTL_P and MCG_SER_P. */
+  private static final long ALWAYS_OFFERED = BANKS | 0xff_0000 | CTL_P | 1L << 24;
+
+  private static final long OFFERED_BY_SOME = CMCI_P | LMCE_P;
   private static final long CTL2_BITS = 1L << 30 | 0x7fff;
   private static final long CTL_OPTIONAL = 1L << 10 | 1;
   private static final int MSRS_OF_A_BANK = 4;
@@ -99,14 +104,26 @@ final class MsrMachineCheck {
     }
   }
 
-  /**
-   * The values that a vCPU is created with, whatever KVM_X86_SETUP_MCE may say of its banks later.
-   */
+  /** The values that a vCPU is created with. */
   static void reset(MsrState.Edit edit, boolean vmx, int moment) {
+    edit.write(Msr.IA32_MCG_CAP, MsrKind.MAX_BANKS, true, moment);
+    edit.write(Msr.IA32_MCG_CTL, 0, true, moment);
     edit.write(Msr.IA32_MCG_STATUS, 0, true, moment);
     if (vmx) {
       edit.write(MsrKind.IA32_MCG_EXT_CTL, 0, true, moment);
     }
+  }
+
+  /** Whether KVM_X86_SETUP_MCE takes this as the new IA32_MCG_CAP. */
+  static MsrFate judgeSetup(long cap) {
+    long banks = cap & BANKS;
+    if (banks == 0 || banks > MsrKind.MAX_BANKS) {
+      return MsrFate.refused(MsrCheck.MCE_BANKS);
+    }
+    if ((cap & ~(ALWAYS_OFFERED | OFFERED_BY_SOME)) != 0) {
+      return MsrFate.refused(MsrCheck.MCE_FEATURES);
+    }
+    return (cap & OFFERED_BY_SOME) == 0 ? MsrFate.ACCEPTED : MsrFate.NO_HARDWARE;
   }
 
   /**

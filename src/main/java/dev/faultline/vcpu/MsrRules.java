@@ -326,11 +326,6 @@ final class MsrRules {
    *
    * @param v the vCPU with the new table
    */
-  static MsrState afterCpuid(Vcpu v) {
-    return afterCpuid(v, Tracked.NOBODY);
-  }
-
-  /** The same, with the moment of the call. */
   static MsrState afterCpuid(Vcpu v, int moment) {
     MsrState.Edit edit = v.platform().msrs().edit();
     if (!v.kernel().isSvm()) {
@@ -340,6 +335,19 @@ final class MsrRules {
     // KVM switches TSX on or off with the guest's RTM where the CPU can.
     edit.write(MsrKind.IA32_TSX_CTRL, 0, false, moment);
     return edit.done();
+  }
+
+  /** KVM_X86_SETUP_MCE. */
+  static Decision decide(VcpuCommand.SetupMce c) {
+    TimelineEvent.MceSetUp done = new TimelineEvent.MceSetUp(c.moment(), c.mcgCap());
+    MsrFate fate = MsrMachineCheck.judgeSetup(c.mcgCap());
+    MsrCheck check = fate.check();
+    if (check != null) {
+      return Decision.of(
+          new Outcome.Refused(Errno.EINVAL, check),
+          new TimelineEvent.CallRefused(c.moment(), Ioctl.X86_SETUP_MCE, Errno.EINVAL, check));
+    }
+    return fate.accepted().isYes() ? Decision.done(done) : Decision.undecided(done, fate.missing());
   }
 
   /**
@@ -353,17 +361,13 @@ final class MsrRules {
     return edit.done();
   }
 
-  /** KVM_X86_SETUP_MCE or KVM_X86_SET_MCE was accepted, and nobody knows with what. */
-  static MsrState forgetMce(MsrState s, int moment) {
+  /** KVM_X86_SET_MCE was accepted: an error may be in the banks. */
+  static MsrState afterMce(MsrState s, int moment) {
     MsrState.Edit edit = s.edit();
     for (int at = 0; at < s.size(); at++) {
-      switch (MsrKind.of(s.indexAt(at))) {
-        case MCG_CAP, MCG_CTL, MC_BANK, MC_CTL2 -> edit.forgetAt(at, moment);
-        default -> {
-          if (s.indexAt(at) == Msr.IA32_MCG_STATUS) {
-            edit.forgetAt(at, moment);
-          }
-        }
+      int index = s.indexAt(at);
+      if (MsrKind.of(index) == MsrKind.MC_BANK || index == Msr.IA32_MCG_STATUS) {
+        edit.forgetAt(at, moment);
       }
     }
     return edit.done();

@@ -213,7 +213,8 @@ class MsrCheckScenario {
   @Test
   void every_check_is_broken_by_some_row() {
     Set<MsrCheck> missing = EnumSet.allOf(MsrCheck.class);
-    missing.remove(MsrCheck.MSR_COUNT);
+    // These refuse a whole call.
+    missing.removeAll(List.of(MsrCheck.MSR_COUNT, MsrCheck.MCE_BANKS, MsrCheck.MCE_FEATURES));
     ROWS.forEach(row -> missing.remove(row.check()));
     assertThat(missing).isEmpty();
   }

@@ -24,6 +24,7 @@ import static dev.faultline.vcpu.MsrStates.withCpuid;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.faultline.FieldSet;
+import dev.faultline.kvm.Errno;
 import dev.faultline.kvm.KvmMsrs;
 import dev.faultline.vmx.Vmcs12;
 import dev.faultline.vmx.VmcsField;
@@ -320,8 +321,24 @@ class MsrRulesTest {
     assertThat(read(next, Msr.IA32_MCG_CTL)).isEqualTo(-1L);
     assertThat(read(next, Msr.IA32_MC0_CTL + 20)).isEqualTo(-1L);
     assertThat(read(next, Msr.IA32_MC0_CTL + 24)).isEqualTo("refused");
-    Vcpu unknown = v.withPlatform(v.platform().withMsrs(MsrRules.forgetMce(msrs, MOMENT)));
-    assertThat(set(unknown, Msr.IA32_MCG_CTL, -1).outcome()).isInstanceOf(Outcome.Undecided.class);
+    MsrState injected = MsrRules.afterMce(msrs, MOMENT);
+    assertThat(injected.knows(Msr.IA32_MC0_CTL)).isFalse();
+    assertThat(injected.knows(Msr.IA32_MCG_CTL)).isTrue();
+    assertThat(read(v, Msr.IA32_MC0_CTL + 32 * 4 - 1)).isEqualTo("unknown");
+  }
+
+  private static Outcome setUp(long cap) {
+    return MsrRules.decide(new VcpuCommand.SetupMce(MOMENT, cap)).outcome();
+  }
+
+  @Test
+  void the_banks_that_are_set_up_are_1_to_32_and_have_what_kvm_offers() {
+    assertThat(setUp(0)).isEqualTo(new Outcome.Refused(Errno.EINVAL, MsrCheck.MCE_BANKS));
+    assertThat(setUp(33)).isEqualTo(new Outcome.Refused(Errno.EINVAL, MsrCheck.MCE_BANKS));
+    assertThat(setUp(1 << 9 | 32))
+        .isEqualTo(new Outcome.Refused(Errno.EINVAL, MsrCheck.MCE_FEATURES));
+    assertThat(setUp(SIX_BANKS | 1 << 24)).isEqualTo(returns(0));
+    assertThat(setUp(SIX_BANKS | 1 << 10)).isInstanceOf(Outcome.Undecided.class);
   }
 
   @Test
