@@ -13,11 +13,16 @@ import java.util.List;
  * -Dgolden.update=true} writes what was found in its place.
  */
 public final class GoldenFile {
-  private static final String UPDATE = "golden.update";
+  /** The system property that makes goldens be written instead of compared. */
+  public static final String UPDATE = "golden.update";
   private static final Path RESOURCES =
       Path.of(System.getProperty("basedir", "."), "src", "test", "resources");
 
   private GoldenFile() {}
+
+  public static boolean isUpdate() {
+    return Boolean.getBoolean(UPDATE);
+  }
 
   /**
    * Fails at the first line in which {@code found} differs from the golden, and says how to accept
@@ -25,7 +30,7 @@ public final class GoldenFile {
    */
   public static void check(String resource, String found) throws IOException {
     Path golden = RESOURCES.resolve(resource);
-    if (Boolean.getBoolean(UPDATE)) {
+    if (isUpdate()) {
       Files.createDirectories(golden.getParent());
       Files.writeString(golden, found, StandardCharsets.UTF_8);
       return;

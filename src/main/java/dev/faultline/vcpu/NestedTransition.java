@@ -99,14 +99,15 @@ public enum NestedTransition {
    */
   public static @Nullable NestedTransition of(NestedPhase from, NestedPhase to, boolean byIoctl) {
     for (NestedTransition t : values()) {
-      if (t.from == from && t.to == to && t.isIoctl() == byIoctl) {
+      if (t.from == from && t.to == to && t.isByIoctl() == byIoctl) {
         return t;
       }
     }
     return null;
   }
 
-  private boolean isIoctl() {
+  /** Whether an ioctl other than KVM_RUN makes the vCPU take it. */
+  public boolean isByIoctl() {
     return trigger.startsWith("KVM_SET") || trigger.equals("forced leave");
   }
 }
