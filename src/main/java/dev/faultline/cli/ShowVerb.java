@@ -27,6 +27,7 @@ final class ShowVerb implements Verb {
       PositionalParamSpec.builder()
           .paramLabel("INPUT")
           .arity("1")
+          .required(true)
           .type(Path.class)
           .description("A recording.")
           .build();
@@ -68,20 +69,14 @@ final class ShowVerb implements Verb {
     MomentLog log = new MomentLog();
     try (Playback playback =
         new Playback(source, common.kernel(KernelFacts.model(source.readFacts())), log)) {
-      MomentReport report = null;
-      while (!range.ended && playback.advance()) {
-        if (report == null) {
-          report = report(format, playback.observation().enterNs());
+      Rows rows = new Rows(format, range, vcpus);
+      try {
+        while (!range.ended && playback.advance()) {
+          rows.add(playback, log);
         }
-        range.see(playback);
-        for (MomentRow row : log.drain(playback.before(), payload(playback.observation()))) {
-          if (range.has(row.moment()) && (vcpus.isAll() || vcpus.takes(row.lane()))) {
-            report.add(row);
-          }
-        }
-      }
-      if (report != null) {
-        report.end();
+      } finally {
+        // What was played before damage was met is shown.
+        rows.end();
       }
       range.demand(playback);
       vcpus.demand(playback.reexecution().vcpus().keySet(), "this recording up to that moment");
@@ -94,18 +89,50 @@ final class ShowVerb implements Verb {
     return text == null ? null : AskedMoment.parse(name, text);
   }
 
-  private MomentReport report(CommonOptions.Format format, long startNs) throws IOException {
-    PrintWriter out = spec.commandLine().getOut();
-    return switch (format) {
-      case TEXT -> new MomentText(out, common.ink(), startNs);
-      case JSON -> new MomentJson(out);
-    };
-  }
-
   private static CallPayload payload(Observation observation) {
     return observation instanceof Observation.Call call
         ? new CallPayload(Ioctl.of(call.req()), call.obj(), call.arg(), call.in(), call.out())
         : CallPayload.NONE;
+  }
+
+  /** Writes the rows that are asked for. */
+  private final class Rows {
+    private final CommonOptions.Format format;
+    private final Range range;
+    private final VcpuFilter vcpus;
+    private @Nullable MomentReport report;
+
+    Rows(CommonOptions.Format format, Range range, VcpuFilter vcpus) {
+      this.format = format;
+      this.range = range;
+      this.vcpus = vcpus;
+    }
+
+    /** The playback advanced by one fact. */
+    void add(Playback playback, MomentLog log) throws IOException {
+      MomentReport to = report != null ? report : begin(playback.observation().enterNs());
+      report = to;
+      range.see(playback);
+      for (MomentRow row : log.drain(playback.before(), payload(playback.observation()))) {
+        if (range.has(row.moment()) && (vcpus.isAll() || vcpus.takes(row.lane()))) {
+          to.add(row);
+        }
+      }
+    }
+
+    private MomentReport begin(long startNs) throws IOException {
+      PrintWriter out = spec.commandLine().getOut();
+      return switch (format) {
+        case TEXT -> new MomentText(out, common.ink(), startNs);
+        case JSON -> new MomentJson(out);
+      };
+    }
+
+    void end() throws IOException {
+      if (report != null) {
+        report.end();
+      }
+    }
   }
 
   /** The moments to show, found while playing. */

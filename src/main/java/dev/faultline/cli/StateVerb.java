@@ -25,6 +25,7 @@ final class StateVerb implements Verb {
       PositionalParamSpec.builder()
           .paramLabel("INPUT")
           .arity("1")
+          .required(true)
           .type(Path.class)
           .description("A recording.")
           .build();

@@ -40,6 +40,7 @@ final class VerifyVerb implements Verb {
       PositionalParamSpec.builder()
           .paramLabel("INPUT")
           .arity("1..*")
+          .required(true)
           .type(List.class)
           .auxiliaryTypes(Path.class)
           .description("Recordings, or folders of recordings.")

@@ -38,7 +38,7 @@ public final class MomentLog implements TimelineListener {
 
   @Override
   public void divergence(Divergence d) {
-    String field = d.field() == null ? "" : d.field() + " ";
+    String field = d.field() == null ? "" : d.field() + ": ";
     rows.add(
         new MomentRow(
             d.moment(),
@@ -51,7 +51,13 @@ public final class MomentLog implements TimelineListener {
             null,
             null,
             List.of(),
-            field + d.recorded() + ", predicted " + d.predicted() + " (" + d.because() + ")"));
+            field
+                + "recorded "
+                + d.recorded()
+                + "; predicted "
+                + d.predicted()
+                + "; "
+                + d.because()));
   }
 
   /**

@@ -51,7 +51,7 @@ public final class MomentText implements MomentReport {
           case FACT -> "  " + place + " " + words(row);
           case INSIDE -> ink.faint("  " + place + "   " + words(row));
           case SYNTHESIZED -> ink.made("* " + place + "   " + words(row));
-          case DIVERGENCE -> ink.bad("! " + place + "   differs: " + words(row));
+          case DIVERGENCE -> ink.bad("! " + place + "   differs from the rules: " + words(row));
         });
   }
 
