@@ -8,6 +8,8 @@ import dev.faultline.report.VerificationJson;
 import dev.faultline.report.VerificationReport;
 import dev.faultline.report.VerificationReport.Verified;
 import dev.faultline.report.VerificationText;
+import dev.faultline.timeline.Coverage;
+import dev.faultline.timeline.TimelineListener;
 import dev.faultline.timeline.Verification;
 import dev.faultline.trace.FtraceReport;
 import dev.faultline.trace.KernelFacts;
@@ -23,6 +25,7 @@ import java.util.List;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Model.PositionalParamSpec;
 
 /**
@@ -45,10 +48,19 @@ final class VerifyVerb implements Verb {
           .auxiliaryTypes(Path.class)
           .description("Recordings, or folders of recordings.")
           .build();
+  private final OptionSpec coverage =
+      OptionSpec.builder("--coverage")
+          .type(boolean.class)
+          .defaultValue("false")
+          .description(
+              "Also tell which checks, ends of ioctls and transitions of the nested and SMM machine"
+                  + " the recordings exercise, and which none does.")
+          .build();
   private final CommandSpec spec = CommandSpec.wrapWithoutInspection(this);
 
   VerifyVerb() {
     spec.addPositional(inputs);
+    spec.addOption(coverage);
     common.addTo(spec);
     spec.usageMessage()
         .description(
@@ -89,8 +101,12 @@ final class VerifyVerb implements Verb {
   private VerificationReport report(PrintWriter to, boolean several) throws IOException {
     return switch (common.format()) {
       case TEXT -> new VerificationText(to, common.ink(), several);
-      case JSON -> new VerificationJson(to, several);
+      case JSON -> new VerificationJson(to, several || isCoverageAsked());
     };
+  }
+
+  private boolean isCoverageAsked() {
+    return coverage.<Boolean>getValue();
   }
 
   /** What keeps the trace from telling everything; empty if nothing does. */
@@ -123,6 +139,7 @@ final class VerifyVerb implements Verb {
     private final Progress progress;
     private final VcpuFilter vcpus = common.vcpus();
     private final Set<String> lanes = new LinkedHashSet<>();
+    private final @Nullable Coverage covered = isCoverageAsked() ? new Coverage() : null;
     private boolean reported;
     private boolean failed;
     private long divergences;
@@ -150,7 +167,8 @@ final class VerifyVerb implements Verb {
     private Verified verified(RecordingSource source) {
       KernelModel kernel = common.kernel(KernelFacts.model(source.readFacts()));
       VcpuTallies tallies = new VcpuTallies(vcpus);
-      try (Playback playback = new Playback(source, kernel, tallies)) {
+      TimelineListener listener = covered == null ? tallies : tallies.and(covered);
+      try (Playback playback = new Playback(source, kernel, listener)) {
         while (playback.advance()) {
           tallies.played(playback);
           progress.lineDone();
@@ -170,6 +188,9 @@ final class VerifyVerb implements Verb {
 
     int end() throws IOException {
       if (reported || several) {
+        if (covered != null) {
+          report.coverage(covered);
+        }
         report.end();
       }
       if (failed) {

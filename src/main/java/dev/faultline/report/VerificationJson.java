@@ -1,6 +1,7 @@
 package dev.faultline.report;
 
 import com.fasterxml.jackson.core.JsonGenerator;
+import dev.faultline.timeline.Coverage;
 import dev.faultline.timeline.Divergence;
 import dev.faultline.timeline.Synthesized;
 import dev.faultline.timeline.Verification;
@@ -10,12 +11,14 @@ import dev.faultline.vcpu.FaultCause;
 import java.io.IOException;
 import java.io.Writer;
 import java.util.Locale;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What {@code verify} found, as JSON.
  *
  * <p><i>Shape</i>: one recording is one object; several are an array under {@code recordings}, with
- * the sums under {@code total}. Names are only ever added.
+ * the sums under {@code total}, and what they exercise under {@code coverage} if it was asked for.
+ * Names are only ever added.
  */
 public final class VerificationJson implements VerificationReport {
   private static final int ONE_DEPTH = 1;
@@ -23,9 +26,13 @@ public final class VerificationJson implements VerificationReport {
 
   private final JsonGenerator json;
   private final boolean several;
+  private @Nullable Coverage coverage;
   private Total total = Total.NONE;
 
-  /** A report of one recording, or of several even if only one of them can be read. */
+  /**
+   * A report of one recording, or of several even if only one of them can be read. Coverage is told
+   * of several only.
+   */
   public VerificationJson(Writer out, boolean several) throws IOException {
     this.json = Json.document(out, several ? SEVERAL_DEPTH : ONE_DEPTH);
     this.several = several;
@@ -121,6 +128,11 @@ public final class VerificationJson implements VerificationReport {
   }
 
   @Override
+  public void coverage(Coverage told) {
+    coverage = told;
+  }
+
+  @Override
   public void end() throws IOException {
     if (several) {
       json.writeEndArray();
@@ -132,6 +144,9 @@ public final class VerificationJson implements VerificationReport {
       json.writeNumberField("synthesized", total.synthesized());
       json.writeNumberField("divergences", total.divergences());
       json.writeEndObject();
+      if (coverage != null) {
+        CoverageJson.write(json, coverage);
+      }
       json.writeEndObject();
     }
     json.writeRaw('\n');

@@ -1,5 +1,6 @@
 package dev.faultline.report;
 
+import dev.faultline.timeline.Coverage;
 import dev.faultline.timeline.Verification;
 import dev.faultline.timeline.Verification.Tally;
 import java.io.IOException;
@@ -38,6 +39,9 @@ public interface VerificationReport {
 
   /** One recording more. */
   void add(Verified verified) throws IOException;
+
+  /** What the recordings together exercise; told after the last of them, if at all. */
+  void coverage(Coverage coverage) throws IOException;
 
   /** There are no more. */
   void end() throws IOException;

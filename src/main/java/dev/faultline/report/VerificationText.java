@@ -1,6 +1,7 @@
 package dev.faultline.report;
 
 import dev.faultline.kvm.Ioctl;
+import dev.faultline.timeline.Coverage;
 import dev.faultline.timeline.Divergence;
 import dev.faultline.timeline.Divergence.What;
 import dev.faultline.timeline.Synthesized;
@@ -11,6 +12,7 @@ import java.io.PrintWriter;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import org.jspecify.annotations.Nullable;
 
 /** What {@code verify} found, as text for people who know KVM. */
 public final class VerificationText implements VerificationReport {
@@ -24,6 +26,7 @@ public final class VerificationText implements VerificationReport {
   private final PrintWriter out;
   private final Ink ink;
   private final boolean several;
+  private @Nullable Coverage coverage;
   private Total total = Total.NONE;
 
   /** A report of one recording, or of several. */
@@ -56,10 +59,21 @@ public final class VerificationText implements VerificationReport {
   }
 
   @Override
+  public void coverage(Coverage told) {
+    coverage = told;
+  }
+
+  @Override
   public void end() {
-    if (!several) {
-      return;
+    if (coverage != null) {
+      new CoverageText(out, ink).print(coverage);
     }
+    if (several) {
+      sums();
+    }
+  }
+
+  private void sums() {
     out.println();
     out.println(ink.strong(count(total.recordings(), "recording", "recordings") + " verified"));
     tallies(total.calls(), total.runs(), total.fields());

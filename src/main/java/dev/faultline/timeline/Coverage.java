@@ -10,10 +10,12 @@ import dev.faultline.vcpu.Outcome;
 import dev.faultline.vcpu.Recorded;
 import dev.faultline.vcpu.SregsCheck;
 import dev.faultline.vcpu.TimelineEvent;
+import dev.faultline.vcpu.VcpuCommand;
 import dev.faultline.vcpu.VcpuModel;
 import dev.faultline.vmx.GuestStateCheck;
 import dev.faultline.vmx.VmEntryCheck;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.SortedMap;
 import java.util.TreeMap;
@@ -40,18 +42,29 @@ public final class Coverage implements TimelineListener {
       case Outcome.Runs _, Outcome.Returns _, Outcome.Succeeds _, Outcome.Undecided _ -> {}
     }
     if (fact instanceof Recorded.VcpuCall call) {
-      String outcome = VcpuModel.ioctl(call.command()).uapiName() + " " + kind(predicted);
+      String outcome =
+          VcpuModel.ioctl(call.command()).uapiName() + " " + kind(call.command(), predicted);
       outcomes.merge(outcome, 1L, Long::sum);
     }
   }
 
-  private static String kind(Outcome outcome) {
+  private static String kind(VcpuCommand command, Outcome outcome) {
     return switch (outcome) {
+      case Outcome.Returns r when r.value() < entries(command) -> "stops short";
       case Outcome.Returns _, Outcome.Succeeds _ -> "succeeds";
       case Outcome.Refused r -> r.errno().name();
       case Outcome.Exits e -> e.exit().name();
       case Outcome.Runs r -> r.fault() == null ? "runs the guest" : "TRIPLE_FAULT to L1";
       case Outcome.Undecided _ -> "cannot tell";
+    };
+  }
+
+  /** How many entries the call asks for that returns the number it processed; otherwise 0. */
+  private static long entries(VcpuCommand command) {
+    return switch (command) {
+      case VcpuCommand.SetMsrs c -> c.msrs().count();
+      case VcpuCommand.GetMsrs c -> c.msrs().count();
+      default -> 0;
     };
   }
 
@@ -75,22 +88,22 @@ public final class Coverage implements TimelineListener {
 
   /** How often each check decided, by its identifier. */
   public SortedMap<String, Long> checks() {
-    return checks;
+    return Collections.unmodifiableSortedMap(checks);
   }
 
   /** How often each ioctl ended in each way. */
   public SortedMap<String, Long> outcomes() {
-    return outcomes;
+    return Collections.unmodifiableSortedMap(outcomes);
   }
 
   /** How often each row of the transition table was taken. */
   public SortedMap<String, Long> transitions() {
-    return transitions;
+    return Collections.unmodifiableSortedMap(transitions);
   }
 
   /** Changes that the transition table does not have. */
   public SortedMap<String, Long> untabled() {
-    return untabled;
+    return Collections.unmodifiableSortedMap(untabled);
   }
 
   /** Checks of the model that decided nothing, in KVM's order within each family. */

@@ -31,4 +31,9 @@ public interface TimelineListener {
 
   /** A difference was found. */
   default void divergence(Divergence divergence) {}
+
+  /** This listener and another one. */
+  default TimelineListener and(TimelineListener other) {
+    return new BothListeners(this, other);
+  }
 }

@@ -77,6 +77,37 @@ final class VerifyVerbTest {
     assertThat(synthesized.path("writerIoctl").asText()).isEqualTo("KVM_SET_SREGS");
   }
 
+  @Test
+  void coverage_tells_what_is_exercised_and_what_is_not() throws IOException {
+    CommandLines.Ended ended =
+        CommandLines.run(
+            "verify",
+            "--coverage",
+            "--format",
+            "json",
+            CommandLines.timeline(SMALL),
+            CommandLines.timeline("smm_test"));
+    JsonNode coverage = JSON.readTree(ended.out()).path("coverage");
+    assertThat(coverage.path("checks").path("TR_UNUSABLE").asLong()).isEqualTo(1);
+    assertThat(coverage.path("uncoveredChecks"))
+        .extracting(JsonNode::asText)
+        .contains("NESTED_SIZE");
+    assertThat(coverage.path("outcomes").path("KVM_RUN TRIPLE_FAULT to L1").asLong()).isEqualTo(1);
+    assertThat(coverage.path("transitions").path("SMI_L2").asLong()).isPositive();
+    assertThat(coverage.path("transitionsOutsideTheTable")).isEmpty();
+  }
+
+  @Test
+  void coverage_as_text_stands_before_the_sums() {
+    CommandLines.Ended ended =
+        CommandLines.run("verify", "--coverage", CommandLines.timeline(SMALL));
+    assertThat(ended.status()).isZero();
+    assertThat(ended.out())
+        .contains("VMX root -> L2 pending: VMLAUNCH, VMRESUME")
+        .contains("SMM, L2 aside -> L2 pending: RSM")
+        .containsSubsequence("no divergence", "checks that decided", "transitions that none takes");
+  }
+
   private static void assertTally(JsonNode tally, String second) {
     assertThat(tally.path("total").isIntegralNumber()).isTrue();
     assertThat(tally.path(second).isIntegralNumber()).isTrue();
