@@ -15,6 +15,7 @@ import java.util.List;
 public final class GoldenFile {
   /** The system property that makes goldens be written instead of compared. */
   public static final String UPDATE = "golden.update";
+
   private static final Path RESOURCES =
       Path.of(System.getProperty("basedir", "."), "src", "test", "resources");
 

@@ -218,14 +218,13 @@ public final class StateText {
         int writer = isOthers(field.writer()) ? field.writer() : since;
         byWriter.computeIfAbsent(writer, _ -> new ArrayList<>()).add(field);
       }
-      byWriter.forEach(
-          (writer, written) -> {
-            if (isOthers(writer)) {
-              out.println(indent + ink.faint("by " + writer(index, writer)));
-            }
-            written.forEach(field -> add(indent, field));
-            flush(indent);
-          });
+      byWriter.forEach((writer, written) -> {
+        if (isOthers(writer)) {
+          out.println(indent + ink.faint("by " + writer(index, writer)));
+        }
+        written.forEach(field -> add(indent, field));
+        flush(indent);
+      });
     }
 
     private void add(String indent, StateField field) {
@@ -330,16 +329,15 @@ public final class StateText {
     for (StateDifference.Changed changed : changes) {
       groups.computeIfAbsent(changed.group(), _ -> new ArrayList<>()).add(changed);
     }
-    groups.forEach(
-        (group, list) -> {
-          out.println("  " + ink.strong(group));
-          for (StateDifference.Changed changed : list) {
-            if (changed.isValue()) {
-              out.println("    " + value(changed, index));
-            }
-          }
-          knowledge(list, index);
-        });
+    groups.forEach((group, list) -> {
+      out.println("  " + ink.strong(group));
+      for (StateDifference.Changed changed : list) {
+        if (changed.isValue()) {
+          out.println("    " + value(changed, index));
+        }
+      }
+      knowledge(list, index);
+    });
   }
 
   private String value(StateDifference.Changed changed, MomentIndex index) {

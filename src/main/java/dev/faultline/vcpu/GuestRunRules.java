@@ -435,8 +435,7 @@ final class GuestRunRules {
     Tracked events = v.events().edit(e.moment()).set(EventsFields.SMM, 1).done();
     return v.withEvents(events)
         .withNested(v.nested().withMode(inSmm))
-        .withPlatform(
-            v.platform().withMsrs(MsrRules.afterSmi(v.platform().msrs(), e.moment())));
+        .withPlatform(v.platform().withMsrs(MsrRules.afterSmi(v.platform().msrs(), e.moment())));
   }
 
   static Vcpu evolve(Vcpu v, TimelineEvent.SmmLeft e) {

@@ -132,8 +132,7 @@ public final class VcpuModel {
   private static Decision other(VcpuCommand.Other c) {
     TimelineEvent.CallNoted noted = new TimelineEvent.CallNoted(c.moment(), c.ioctl());
     return switch (c.ioctl()) {
-      case TPR_ACCESS_REPORTING, SET_VAPIC_ADDR, SET_SIGNAL_MASK ->
-          Decision.done(noted);
+      case TPR_ACCESS_REPORTING, SET_VAPIC_ADDR, SET_SIGNAL_MASK -> Decision.done(noted);
       default -> Decision.undecided(noted, "an ioctl that is not modelled");
     };
   }
@@ -211,8 +210,7 @@ public final class VcpuModel {
     Vcpu next =
         v.withPlatform(
             v.platform()
-                .withMsrs(
-                    MsrRules.afterMceSetup(v.platform().msrs(), e.mcgCap(), e.moment())));
+                .withMsrs(MsrRules.afterMceSetup(v.platform().msrs(), e.mcgCap(), e.moment())));
     return LapicRules.versionForgotten(next, e.moment());
   }
 

@@ -86,11 +86,10 @@ final class ShowVerbTest {
         show(SMALL).out().lines().filter(line -> line.startsWith("*")).findFirst().orElseThrow();
     assertThat(star).contains("synthesized").contains("TR_UNUSABLE");
     assertThat(rows(SMALL, "--from", "seq:32"))
-        .anySatisfy(
-            row -> {
-              assertThat(row.path("kind").asText()).isEqualTo("synthesized");
-              assertThat(row.path("check").asText()).isEqualTo("TR_UNUSABLE");
-            });
+        .anySatisfy(row -> {
+          assertThat(row.path("kind").asText()).isEqualTo("synthesized");
+          assertThat(row.path("check").asText()).isEqualTo("TR_UNUSABLE");
+        });
   }
 
   @Test

@@ -135,14 +135,13 @@ final class StateVerbTest {
     assertThat(vcpu.path("verdict").path("from").path("valid").asText()).isEqualTo("yes");
     assertThat(vcpu.path("verdict").path("to").path("valid").asText()).isEqualTo("no");
     assertThat(vcpu.path("changes"))
-        .anySatisfy(
-            change -> {
-              assertThat(change.path("group").asText()).isEqualTo("sregs");
-              assertThat(change.path("field").asText()).isEqualTo("tr.unusable");
-              assertThat(change.path("from").asText()).isEqualTo("0x0");
-              assertThat(change.path("to").asText()).isEqualTo("0x1");
-              assertThat(change.path("writerSeq").asLong()).isEqualTo(31);
-            });
+        .anySatisfy(change -> {
+          assertThat(change.path("group").asText()).isEqualTo("sregs");
+          assertThat(change.path("field").asText()).isEqualTo("tr.unusable");
+          assertThat(change.path("from").asText()).isEqualTo("0x0");
+          assertThat(change.path("to").asText()).isEqualTo("0x1");
+          assertThat(change.path("writerSeq").asLong()).isEqualTo(31);
+        });
     JsonNode back = state("--at", "seq:31", "--diff", "seq:30").path("vcpus").path(0);
     assertThat(back.path("verdict").path("to").path("valid").asText()).isEqualTo("yes");
   }

@@ -55,11 +55,10 @@ final class JsonTest {
     write(json);
     assertThat(out.toString().lines())
         .hasSize(2)
-        .allSatisfy(
-            line ->
-                assertThat(line)
-                    .isEqualTo(
-                        "{\"a\": 1, \"b\": {\"c\": 2, \"d\": null}, \"e\": [{\"f\":"
-                            + " \"0xffffffffffffffff\", \"g\": null}], \"h\": []}"));
+        .allSatisfy(line ->
+            assertThat(line)
+                .isEqualTo(
+                    "{\"a\": 1, \"b\": {\"c\": 2, \"d\": null}, \"e\": [{\"f\":"
+                        + " \"0xffffffffffffffff\", \"g\": null}], \"h\": []}"));
   }
 }
