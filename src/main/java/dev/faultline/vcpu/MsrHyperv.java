@@ -212,6 +212,7 @@ final class MsrHyperv {
       edit.write(index, 0, first, moment);
     }
     edit.write(MsrKind.HV_TSC_INVARIANT_CONTROL, 0, first, moment);
+    MsrVmx.offered(edit, vm.host(), MsrKind.HV_TSC_FREQUENCY, moment);
     edit.write(Msr.HV_X64_VP_INDEX, others, vm.settings().created(), moment);
     edit.write(VP_ASSIST_PAGE, 0, true, moment);
     edit.write(SCONTROL, 0, true, moment);

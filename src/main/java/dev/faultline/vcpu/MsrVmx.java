@@ -172,6 +172,9 @@ final class MsrVmx {
       }
       long data = msrs.data(i);
       boolean exact = untouched(v.platform().msrs(), index) && shows(host, v, index, data);
+      if (!exact && index == MsrKind.HV_TSC_FREQUENCY) {
+        continue;
+      }
       long most = at < 0 || exact ? data : both(index, offered.valueAt(at), data);
       if (exact || at < 0 || most != offered.valueAt(at)) {
         edit = edit == null ? offered.edit() : edit;
@@ -203,7 +206,7 @@ final class MsrVmx {
 
   private static boolean offer(int index) {
     return switch (index) {
-      case Msr.IA32_PERF_CAPABILITIES, Msr.IA32_ARCH_CAPABILITIES -> true;
+      case Msr.IA32_PERF_CAPABILITIES, Msr.IA32_ARCH_CAPABILITIES, MsrKind.HV_TSC_FREQUENCY -> true;
       default -> Msr.isVmxCapability(index) && source(index) == index && !fixed1(index);
     };
   }
@@ -227,6 +230,8 @@ final class MsrVmx {
       case Msr.IA32_ARCH_CAPABILITIES, Msr.IA32_VMX_VMFUNC, Msr.IA32_VMX_EPT_VPID_CAP ->
           !newer || data != 0;
       case Msr.IA32_VMX_PROCBASED_CTLS2 -> showsSecondary(host.supportedCpuid(), v);
+      // Unless KVM_SET_TSC_KHZ was called, the guest's frequency is the host's.
+      case MsrKind.HV_TSC_FREQUENCY -> v.platform().tscKhz() == 0;
       default -> data != 0;
     };
   }
