@@ -151,14 +151,8 @@ final class MsrStore {
         mirror(GUEST_BNDCFGS, data, Answer.CANNOT_TELL, true);
       }
       case DEBUGCTL -> debugctl(index, data);
-      case WALL_CLOCK -> {
-        write(Msr.KVM_WALL_CLOCK, data, true);
-        write(Msr.KVM_WALL_CLOCK_NEW, data, true);
-      }
-      case SYSTEM_TIME -> {
-        write(Msr.KVM_SYSTEM_TIME, data, true);
-        write(Msr.KVM_SYSTEM_TIME_NEW, data, true);
-      }
+      case WALL_CLOCK -> both(Msr.KVM_WALL_CLOCK, Msr.KVM_WALL_CLOCK_NEW, data);
+      case SYSTEM_TIME -> both(Msr.KVM_SYSTEM_TIME, Msr.KVM_SYSTEM_TIME_NEW, data);
       case HYPERV -> hyperv(index, data);
       case PMU, PMU_P6, DS_AREA -> performance(index, data);
       case HWCR -> hwcr(index, data);
@@ -169,6 +163,12 @@ final class MsrStore {
         // Time, commands, and what KVM drops: nothing that could be read back.
       }
     }
+  }
+
+  /** Two names of one value. */
+  private void both(int old, int now, long data) {
+    write(old, data, true);
+    write(now, data, true);
   }
 
   private void sysenterCs(int index, long data) {
