@@ -121,8 +121,7 @@ public final class VcpuModel {
       case VcpuCommand.Interrupt c -> EventRules.interrupt(v, c);
       case VcpuCommand.EnableCap c -> TableRules.enableCap(v, c);
       case VcpuCommand.Run c -> RunRules.decide(v, c);
-      case VcpuCommand.SetupMce c ->
-          Decision.done(new TimelineEvent.MceSetUp(c.moment(), c.mcgCap()));
+      case VcpuCommand.SetupMce c -> MsrRules.decide(c);
       case VcpuCommand.BadPointer c ->
           DeviceRules.refused(c.moment(), c.ioctl(), Errno.EFAULT, CallCheck.ARGUMENT_UNREADABLE);
       case VcpuCommand.Other c -> other(c);
@@ -182,7 +181,7 @@ public final class VcpuModel {
       case TimelineEvent.CallRefused _ -> v;
       case TimelineEvent.CallDoubted e -> DoubtRules.evolve(v, e);
       case TimelineEvent.ReadDoubted e -> DoubtRules.evolve(v, e);
-      case TimelineEvent.CallNoted _ -> v;
+      case TimelineEvent.CallNoted e -> noted(v, e);
       case TimelineEvent.MceSetUp e -> mceSetUp(v, e);
       case TimelineEvent.RunEntered e -> RunRules.evolve(v, e);
       case TimelineEvent.RunReturned e -> GuestRunRules.evolve(v, e);
@@ -204,6 +203,14 @@ public final class VcpuModel {
 
   private static Vcpu pagesAwaited(Vcpu v) {
     return v.withProgress(v.progress().withNestedPagesAwaited(Answer.YES));
+  }
+
+  private static Vcpu noted(Vcpu v, TimelineEvent.CallNoted e) {
+    if (e.ioctl() != Ioctl.X86_SET_MCE) {
+      return v;
+    }
+    return v.withPlatform(
+        v.platform().withMsrs(MsrRules.afterMce(v.platform().msrs(), e.moment())));
   }
 
   private static Vcpu mceSetUp(Vcpu v, TimelineEvent.MceSetUp e) {
