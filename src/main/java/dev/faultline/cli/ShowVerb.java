@@ -22,6 +22,8 @@ import picocli.CommandLine.Model.PositionalParamSpec;
 
 /** {@code show}: a timeline, one line a moment. */
 final class ShowVerb implements Verb {
+  private static final int ASKED_EVERY = 1 << 9;
+
   private final CommonOptions common = new CommonOptions();
   private final PositionalParamSpec input =
       PositionalParamSpec.builder()
@@ -71,12 +73,15 @@ final class ShowVerb implements Verb {
         new Playback(source, common.kernel(KernelFacts.model(source.readFacts())), log)) {
       Rows rows = new Rows(format, range, vcpus);
       try {
-        while (!range.ended && playback.advance()) {
+        while (!range.ended && !rows.isUnread() && playback.advance()) {
           rows.add(playback, log);
         }
       } finally {
         // What was played before damage was met is shown.
         rows.end();
+      }
+      if (rows.isUnread()) {
+        return 0;
       }
       range.demand(playback);
       vcpus.demand(playback.reexecution().vcpus().keySet(), "this recording up to that moment");
@@ -101,6 +106,8 @@ final class ShowVerb implements Verb {
     private final Range range;
     private final VcpuFilter vcpus;
     private @Nullable MomentReport report;
+    private long asked;
+    private boolean unread;
 
     Rows(CommonOptions.Format format, Range range, VcpuFilter vcpus) {
       this.format = format;
@@ -118,6 +125,14 @@ final class ShowVerb implements Verb {
           to.add(row);
         }
       }
+    }
+
+    /** True once nobody reads any more, as behind {@code | head}; asked now and then. */
+    boolean isUnread() {
+      if (++asked % ASKED_EVERY == 0) {
+        unread |= spec.commandLine().getOut().checkError();
+      }
+      return unread;
     }
 
     private MomentReport begin(long startNs) throws IOException {

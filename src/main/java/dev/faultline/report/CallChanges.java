@@ -123,10 +123,9 @@ final class CallChanges {
   }
 
   private void msrs(MsrState msrs, Bytes payload, int processed) {
-    if (payload.isEmpty()) {
+    if (!(CallWords.decode(Ioctl.SET_MSRS, payload) instanceof KvmMsrs list)) {
       return;
     }
-    KvmMsrs list = new KvmMsrs(payload);
     for (int i = 0; i < Math.min(list.held(), processed); i++) {
       int at = msrs.position(list.index(i));
       add(

@@ -1,5 +1,6 @@
 package dev.faultline.report;
 
+import dev.faultline.Bytes;
 import dev.faultline.FormatException;
 import dev.faultline.StructField;
 import dev.faultline.kvm.Ioctl;
@@ -117,10 +118,9 @@ final class CallWords {
   }
 
   private static String msrs(int ret, CallPayload payload) {
-    if (payload.in().isEmpty()) {
+    if (!(decode(payload.ioctl(), payload.in()) instanceof KvmMsrs list)) {
       return "";
     }
-    KvmMsrs list = new KvmMsrs(payload.in());
     String count = list.held() + (list.held() == 1 ? " MSR" : " MSRs");
     return ret >= 0 && ret < list.held()
         ? count + ", stopped at " + Msr.name(list.index(ret))
@@ -165,15 +165,19 @@ final class CallWords {
   }
 
   private static @Nullable KvmStruct decode(CallPayload payload) {
-    Ioctl ioctl = payload.ioctl();
+    boolean answers = payload.out().size() > payload.in().size();
+    return decode(payload.ioctl(), answers ? payload.out() : payload.in());
+  }
+
+  /** The struct of an ioctl; null if it has none, or the payload is not one. */
+  static @Nullable KvmStruct decode(@Nullable Ioctl ioctl, Bytes payload) {
     if (ioctl == null) {
       return null;
     }
     try {
-      boolean answers = payload.out().size() > payload.in().size();
-      return KvmStruct.decode(ioctl, answers ? payload.out() : payload.in());
+      return KvmStruct.decode(ioctl, payload);
     } catch (FormatException _) {
-      // A payload that is not its struct, as of a call with a bad pointer: nothing to show.
+      // As of a call with a bad pointer: there is nothing to show.
       return null;
     }
   }
