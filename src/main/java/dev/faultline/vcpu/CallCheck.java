@@ -45,6 +45,10 @@ public enum CallCheck implements Check {
       "KVM_BUG_ON(nested_run_pending)"),
   RUN_TRIPLE_FAULT_L1(
       "A triple fault of L1 shuts the VM down", "vcpu_enter_guest()", "KVM_REQ_TRIPLE_FAULT"),
+  RSM_TO_INVALID_L2(
+      "RSM must not return to an L2 that hardware cannot run",
+      "emulator_leave_smm()",
+      "unhandleable_emulation_required"),
   INTERRUPT_VECTOR("A vector has eight bits", "kvm_vcpu_ioctl_interrupt()", "irq >= 256"),
   INTERRUPT_CONTROLLER(
       "With the interrupt controller in the kernel nobody else injects",

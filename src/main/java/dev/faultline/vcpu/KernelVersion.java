@@ -26,6 +26,16 @@ public enum KernelVersion {
     TRIPLE_FAULT
   }
 
+  /** What becomes of an L2 that RSM loaded with a state that hardware cannot run. */
+  public enum RsmToInvalidL2 {
+    /** KVM emulates it. */
+    EMULATE,
+    /** KVM_RUN fails with EIO and the VM is dead: KVM_BUG_ON(nested_run_pending). */
+    DEAD_VM,
+    /** KVM_EXIT_SHUTDOWN, out of guest mode (since 281a4e5f1086). */
+    SHUTDOWN
+  }
+
   private final String label;
   private final boolean recorded;
   private final InvalidL2 invalidL2;
@@ -66,6 +76,19 @@ public enum KernelVersion {
 
   public InvalidL2 invalidL2() {
     return invalidL2;
+  }
+
+  /**
+   * What RSM into an invalid L2 ends in.
+   *
+   * <p>cd0e615c49e5 meant a TRIPLE_FAULT exit; but since 759cbd59674a (5.17) RSM leaves a nested
+   * VM-Enter pending, and with that the exit handler declares the VM dead.
+   */
+  public RsmToInvalidL2 rsmToInvalidL2() {
+    if (invalidL2 == InvalidL2.EMULATE) {
+      return RsmToInvalidL2.EMULATE;
+    }
+    return compareTo(V7_3) < 0 ? RsmToInvalidL2.DEAD_VM : RsmToInvalidL2.SHUTDOWN;
   }
 
   /** KVM_SET_SREGS judges CR0 (kvm_is_valid_cr0(), since 26a0652cb453). */

@@ -134,6 +134,11 @@ public record Vm(
         name, kernel, host, Answer.CANNOT_TELL, Irqchip.UNKNOWN, Settings.UNKNOWN, List.of(), null);
   }
 
+  /** The same VM under another kernel. */
+  public Vm withKernel(KernelModel changed) {
+    return new Vm(name, changed, host, dead, irqchip, settings, vcpuIds, slots);
+  }
+
   public Vm withHost(Host changed) {
     return new Vm(name, kernel, changed, dead, irqchip, settings, vcpuIds, slots);
   }
