@@ -21,7 +21,8 @@ final class Verbs {
       List.of(
           new Named("verify", VerifyVerb::new),
           new Named("state", StateVerb::new),
-          new Named("show", ShowVerb::new));
+          new Named("show", ShowVerb::new),
+          new Named("policies", PoliciesVerb::new));
 
   private Verbs() {}
 }

@@ -13,7 +13,8 @@ import org.junit.jupiter.api.Test;
  * Every session in README.md shows what its command prints.
  *
  * <p><i>Shape</i> of a session: a block whose first line is {@code $ ./faultline WORDS}, with
- * {@code | head -N} for the first lines of the output; then the output.
+ * {@code | head -N} for the first lines of the output or {@code | tail -N} for the last; then the
+ * output.
  *
  * <p>{@code -Dgolden.update=true} writes what was printed into the file.
  */
@@ -23,6 +24,7 @@ final class ReadmeGolden {
   private static final String FENCE = "```";
   private static final String PROMPT = "$ ./faultline ";
   private static final String HEAD = " | head -";
+  private static final String TAIL = " | tail -";
 
   @Test
   void every_session_shows_what_its_command_prints() throws IOException {
@@ -51,18 +53,20 @@ final class ReadmeGolden {
   }
 
   private static List<String> printed(String command) {
-    int head = command.indexOf(HEAD);
+    int pipe = command.indexOf(" | ");
     List<Object> words = new ArrayList<>();
-    for (String word : (head < 0 ? command : command.substring(0, head)).split(" ", -1)) {
+    for (String word : (pipe < 0 ? command : command.substring(0, pipe)).split(" ", -1)) {
       words.add(word.startsWith("timelines/") ? BASE.resolve(word) : word);
     }
     CommandLines.Ended ended = CommandLines.run(words.toArray());
     assertThat(ended.err()).as(command).isEmpty();
     List<String> lines = ended.out().lines().toList();
-    if (head < 0) {
+    if (pipe < 0) {
       return lines;
     }
-    int count = Integer.parseInt(command.substring(head + HEAD.length()));
-    return lines.subList(0, Math.min(count, lines.size()));
+    boolean tail = command.startsWith(TAIL, pipe);
+    assertThat(tail || command.startsWith(HEAD, pipe)).as(command).isTrue();
+    int count = Math.min(Integer.parseInt(command.substring(pipe + HEAD.length())), lines.size());
+    return tail ? lines.subList(lines.size() - count, lines.size()) : lines.subList(0, count);
   }
 }

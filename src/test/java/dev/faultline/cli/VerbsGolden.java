@@ -28,14 +28,20 @@ final class VerbsGolden {
     "show-synthesized, vmx_invalid_nested_guest_state, show --from seq:30",
     "show-json, vmx_invalid_nested_guest_state, show --from seq:30 --format json",
     "show-other-kernel, vmx_invalid_nested_guest_state,"
-        + " show --from seq:31 --to seq:33 --kernel 5.10"
+        + " show --from seq:31 --to seq:33 --kernel 5.10",
+    "policies, vmx_invalid_nested_guest_state, policies",
+    "policies-json, vmx_invalid_nested_guest_state, policies --format json",
+    "policies-rsm, scn_d, policies --kernel 7.3",
+    "policies-kernels, scn_a, policies --kernels",
+    "policies-kernels-json, scn_d, policies --kernels --format json"
   })
   void a_verb_prints_its_golden(String golden, String timeline, String words) throws IOException {
     List<Object> line = new ArrayList<>(List.of(words.split(" ")));
-    line.replaceAll(word ->
-        word instanceof String path && path.startsWith("../")
-            ? CommandLines.timeline(path.substring("../".length()))
-            : word);
+    line.replaceAll(
+        word ->
+            word instanceof String path && path.startsWith("../")
+                ? CommandLines.timeline(path.substring("../".length()))
+                : word);
     line.add(1, CommandLines.timeline(timeline));
     CommandLines.Ended ended = CommandLines.run(line.toArray());
     assertThat(ended.err()).isEmpty();
