@@ -45,6 +45,20 @@ public final class FormatException extends FaultlineException {
         ErrorCode.STRUCT_SIZE, struct + " is " + expected + " bytes, found " + foundSize);
   }
 
+  /** The same about the payload of a call that a recording holds. */
+  public FormatException inPayload(String where, String ioctl) {
+    return new FormatException(
+        kind,
+        code(),
+        where
+            + ": the payload of "
+            + ioctl
+            + " does not fit: "
+            + sentence()
+            + "; record again, or take the line out",
+        this);
+  }
+
   /** What is wrong. */
   public Kind kind() {
     return kind;

@@ -17,15 +17,18 @@ import dev.faultline.kvm.KvmXsave;
 import dev.faultline.vcpu.Recorded;
 import dev.faultline.vcpu.Reply;
 import dev.faultline.vcpu.TimelineEvent;
+import dev.faultline.vcpu.VcpuCommand;
 import dev.faultline.vmx.Vmcs12;
 import org.jspecify.annotations.Nullable;
 
 /** What a recorded KVM_GET_* showed, as an event. */
 final class ReadFacts {
+  private static final int MSR_DATA = 8;
+
   private ReadFacts() {}
 
   static @Nullable TimelineEvent of(Recorded.VcpuCall call, Ioctl ioctl, int m) {
-    Bytes raw = call.reply();
+    Bytes raw = payload(call);
     return switch (ioctl) {
       case GET_REGS -> new TimelineEvent.RegsRead(m, new KvmRegs(raw));
       case GET_SREGS -> new TimelineEvent.SregsRead(m, new KvmSregs(raw));
@@ -41,6 +44,21 @@ final class ReadFacts {
       case GET_CPUID2 -> new TimelineEvent.CpuidRead(m, new KvmCpuid2(raw));
       default -> null;
     };
+  }
+
+  /** What KVM wrote; the rest of a list of MSRs is as the caller gave it. */
+  static Bytes payload(Recorded.VcpuCall call) {
+    Bytes raw = call.reply();
+    if (raw.isEmpty() || !(call.command() instanceof VcpuCommand.GetMsrs get)) {
+      return raw;
+    }
+    Bytes.Builder shown = get.msrs().raw().toBuilder();
+    int entries = Math.min(call.ret(), get.msrs().held());
+    for (int i = 0; i < entries; i++) {
+      int at = KvmMsrs.HEADER_SIZE + i * KvmMsrs.ENTRY_SIZE + MSR_DATA;
+      shown.putBytes(at, raw, at, Long.BYTES);
+    }
+    return shown.build();
   }
 
   /** Fields of the recorded payload that the predicted reply does not reach. */

@@ -2,11 +2,13 @@ package dev.faultline.timeline;
 
 import dev.faultline.Bytes;
 import dev.faultline.FieldSet;
+import dev.faultline.FormatException;
 import dev.faultline.kvm.Errno;
 import dev.faultline.kvm.Ioctl;
 import dev.faultline.timeline.Divergence.What;
 import dev.faultline.timeline.Verification.Tally;
 import dev.faultline.vcpu.Answer;
+import dev.faultline.vcpu.CallCheck;
 import dev.faultline.vcpu.Decision;
 import dev.faultline.vcpu.KernelModel;
 import dev.faultline.vcpu.NestedPhase;
@@ -88,8 +90,13 @@ public final class Reexecution {
     this.phases.putAll(from.phases);
   }
 
-  /** A KVM_RUN that failed with EIO: the next call on the VM tells whether the VM is dead. */
-  private record Obituary(int moment, Recorded.VcpuCall run) {}
+  /**
+   * A KVM_RUN that failed with EIO: the next call on the VM tells whether the VM is dead, and the
+   * one after it whether that was told truly.
+   *
+   * @param alive the call that did not fail with EIO, once there was one
+   */
+  private record Obituary(int moment, Recorded.VcpuCall run, @Nullable Divergence alive) {}
 
   /** The same up to here, to be fed another rest; neither notices what the other goes on with. */
   public Reexecution fork(TimelineListener forksListener) {
@@ -140,6 +147,7 @@ public final class Reexecution {
 
   /** The result so far. */
   public Verification result() {
+    settle();
     return new Verification(
         name,
         machine.kernel(),
@@ -263,7 +271,14 @@ public final class Reexecution {
     int moment = index.add(call.seq(), ioctl.uapiName());
     meetVm(call.vm(), call.fd());
     Vm vm = machine.vm(call.vm());
-    vm = resolveDeath(vm, call.ret(), call.errno());
+    if (obituary != null || !vm.dead().isKnown()) {
+      vm =
+          resolveDeath(
+              vm,
+              survivor(
+                  moment, call.seq(), call.vm(), ioctl, call.ret(), call.errno(), call.where()),
+              eio(call.ret(), call.errno()));
+    }
     VmRules.Result result = VmRules.decide(vm, call.command());
     callsTotal++;
     boolean agrees =
@@ -305,26 +320,55 @@ public final class Reexecution {
    * A KVM_RUN with EIO that nothing else explains leaves it open whether the VM is dead; the next
    * call on it shows.
    */
-  private Vm resolveDeath(Vm vm, int ret, int errno) {
-    if (vm.dead().isKnown()) {
+  private Vm resolveDeath(Vm vm, Divergence alive, boolean eio) {
+    Obituary open = obituary;
+    boolean awaited = open != null && open.run().vm().equals(vm.name());
+    if (vm.dead().isKnown() && !awaited) {
       return vm;
     }
-    boolean dead = ret < 0 && errno == Errno.EIO.number();
-    Vm resolved = vm.withDead(Answer.of(dead));
+    Vm resolved = vm.withDead(Answer.of(eio));
     machine.put(resolved);
-    Obituary open = obituary;
-    if (open != null && open.run().vm().equals(vm.name())) {
+    if (awaited && !eio && open.alive() == null) {
+      obituary = new Obituary(open.moment(), open.run(), alive);
+    } else if (awaited && !eio) {
+      settle();
+    } else if (awaited) {
       obituary = null;
-      if (!dead) {
-        runs.contradicted(
-            open.moment(), open.run(), "no EIO", "a VM that fails with EIO stays dead");
+      if (open.alive() != null) {
+        diverge(open.alive());
       }
     }
     return resolved;
   }
 
+  /** Nothing else shows a dead VM, so the KVM_RUN is the one that is told wrongly. */
+  private void settle() {
+    Obituary open = obituary;
+    if (open != null && open.alive() != null) {
+      obituary = null;
+      runs.contradicted(open.moment(), open.run(), "no EIO", "a VM that fails with EIO stays dead");
+    }
+  }
+
+  /** What is wrong with a call, should its VM be dead. */
+  private static Divergence survivor(
+      int moment, long seq, String lane, Ioctl ioctl, int ret, int errno, String where) {
+    Outcome dead = new Outcome.Refused(Errno.EIO, CallCheck.VM_DEAD);
+    return new Divergence(
+        moment,
+        seq,
+        lane,
+        ioctl.uapiName(),
+        What.RETURN,
+        null,
+        returned(ret, errno),
+        Words.outcome(dead),
+        Words.because(dead),
+        where);
+  }
+
   void suspectDeath(int moment, Recorded.VcpuCall run) {
-    obituary = new Obituary(moment, run);
+    obituary = new Obituary(moment, run, null);
   }
 
   private void vcpuCall(Recorded.VcpuCall call) {
@@ -333,7 +377,21 @@ public final class Reexecution {
     meetVm(call.vm(), -1);
     meetVcpu(call.vcpu(), call.vm(), call.fd(), moment);
     Vcpu v = machine.vcpu(call.vcpu(), call.vm());
-    v = v.withVm(resolveDeath(v.vm(), call.ret(), call.errno()));
+    if (obituary != null || !v.vm().dead().isKnown()) {
+      v =
+          v.withVm(
+              resolveDeath(
+                  v.vm(),
+                  survivor(
+                      moment,
+                      call.seq(),
+                      call.vcpu(),
+                      ioctl,
+                      call.ret(),
+                      call.errno(),
+                      call.where()),
+                  eio(call.ret(), call.errno())));
+    }
     Decision decision = VcpuModel.decide(v, call.command());
     listener.fact(moment, call, decision.outcome());
     if (call.run() != null) {
@@ -358,13 +416,14 @@ public final class Reexecution {
     if (decision.outcome() instanceof Outcome.Undecided || agrees) {
       next = carryOut(v, decision, call, ioctl, moment);
     } else {
-      next = VcpuModel.evolve(v, doubted(call, decision, ioctl, moment));
+      next = doubt(v, call, decision, ioctl, moment);
     }
     notice(moment, v, next, true);
     long differences = divergences.size();
     machine.put(read(next, decision.reply(), call, ioctl, moment));
     if (agrees && divergences.size() == differences) {
-      machine.host(VcpuModel.learn(machine.host(), v, call.command(), call.ret(), call.reply()));
+      machine.host(
+          VcpuModel.learn(machine.host(), v, call.command(), call.ret(), ReadFacts.payload(call)));
     }
   }
 
@@ -394,14 +453,19 @@ public final class Reexecution {
   }
 
   /** What is left of a call whose recorded result contradicts the model. */
-  private static TimelineEvent doubted(
-      Recorded.VcpuCall call, Decision decision, Ioctl ioctl, int moment) {
+  private static Vcpu doubt(
+      Vcpu v, Recorded.VcpuCall call, Decision decision, Ioctl ioctl, int moment) {
+    Vcpu next = v;
     if (call.command() instanceof VcpuCommand.SetMsrs set
         && decision.outcome() instanceof Outcome.Returns predicted) {
       int sure = (int) Math.max(0, Math.min(predicted.value(), call.ret()));
-      return new TimelineEvent.MsrsSet(moment, set.msrs(), sure, false);
+      return VcpuModel.evolve(v, new TimelineEvent.MsrsSet(moment, set.msrs(), sure, false));
     }
-    return new TimelineEvent.CallDoubted(moment, ioctl);
+    if (call.command() instanceof VcpuCommand.SetRegs set) {
+      // KVM_SET_REGS cannot fail, so what it was given is more likely than what was there before.
+      next = VcpuModel.evolve(v, new TimelineEvent.RegsSet(moment, set.regs()));
+    }
+    return VcpuModel.evolve(next, new TimelineEvent.CallDoubted(moment, ioctl));
   }
 
   /** The call did what the model says, or, where the model cannot tell, what was recorded. */
@@ -431,7 +495,16 @@ public final class Reexecution {
     }
     FieldSet doubted = reply == null ? null : compare(reply, call, ioctl, moment, v);
     Vcpu next = v;
-    TimelineEvent fact = ReadFacts.of(call, ioctl, moment);
+    TimelineEvent fact;
+    try {
+      fact = ReadFacts.of(call, ioctl, moment);
+    } catch (FormatException e) {
+      if (doubted == null || doubted.isEmpty()) {
+        throw e.inPayload(call.where(), ioctl.uapiName());
+      }
+      // That the payload contradicts itself is told already.
+      fact = null;
+    }
     if (fact != null) {
       next = VcpuModel.evolve(v, fact);
     }
@@ -531,6 +604,10 @@ public final class Reexecution {
               where));
     }
     return agrees;
+  }
+
+  static boolean eio(int ret, int errno) {
+    return ret < 0 && errno == Errno.EIO.number();
   }
 
   static String returned(int ret, int errno) {

@@ -4,6 +4,7 @@ import dev.faultline.kvm.Errno;
 import dev.faultline.kvm.Ioctl;
 import dev.faultline.kvm.KvmExit;
 import dev.faultline.kvm.KvmRun;
+import dev.faultline.kvm.MpState;
 import dev.faultline.timeline.Divergence.What;
 import dev.faultline.timeline.Verification.Tally;
 import dev.faultline.vcpu.Answer;
@@ -52,7 +53,10 @@ final class Runs {
           sound = judge(moment, call, decision, refusedAsSaid(r, result), sound);
       case Outcome.Exits e -> sound = judge(moment, call, decision, exitsAsSaid(e, result), sound);
       case Outcome.Runs r -> {
-        if (r.fault() == null) {
+        if (sound && neverFails(before, result)) {
+          contradicted(moment, call, "a run of the guest", "no check of KVM_RUN fails");
+          sound = false;
+        } else if (r.fault() == null) {
           missed(moment, call, run, decision);
         } else {
           fault = faulted(moment, before, call, run, r.fault(), decision);
@@ -103,18 +107,22 @@ final class Runs {
     return next;
   }
 
-  /** An EIO that the model did not foresee kills the VM only if the trace agrees. */
+  /**
+   * An EIO means that the VM is dead if the model or the trace says so, too; otherwise the next
+   * call tells.
+   */
   private Vcpu settleDeath(
       Vcpu v, int moment, Recorded.VcpuCall call, Decision decision, Recorded.Run run) {
-    boolean eio = run.result().ret() < 0 && run.result().errno() == Errno.EIO.number();
-    if (!eio || (decision.outcome() instanceof Outcome.Refused r && r.errno() == Errno.EIO)) {
+    boolean eio = Reexecution.eio(run.result().ret(), run.result().errno());
+    boolean foreseen = decision.outcome() instanceof Outcome.Refused r && r.errno() == Errno.EIO;
+    Integer traced = run.tracedExit();
+    boolean expected = foreseen || (traced != null && traced == -Errno.EIO.number());
+    if (eio == expected) {
       return v;
     }
-    Integer traced = run.tracedExit();
-    if (traced != null) {
-      return traced == -Errno.EIO.number() ? v : v.withVm(v.vm().withDead(Answer.NO));
+    if (eio && traced == null) {
+      owner.suspectDeath(moment, call);
     }
-    owner.suspectDeath(moment, call);
     return v.withVm(v.vm().withDead(Answer.CANNOT_TELL));
   }
 
@@ -167,6 +175,23 @@ final class Runs {
     }
     KvmExit exit = run.result().run().exit();
     return exit == null ? "exit reason " + run.result().run().exitReason() : exit.name();
+  }
+
+  /**
+   * Whether a KVM_RUN that passes all checks cannot fail so: what is left are signals, memory, and
+   * KVM's own bugs.
+   */
+  private static boolean neverFails(Vcpu v, RunResult result) {
+    if (result.ret() >= 0) {
+      return false;
+    }
+    Errno errno = Errno.of(result.errno());
+    return errno == null
+        || switch (errno) {
+          case EINTR, EFAULT, EIO, ENOMEM, ENOSPC -> false;
+          case EAGAIN -> v.platform().mpState().is(0, MpState.UNINITIALIZED.number()).isNo();
+          default -> true;
+        };
   }
 
   /** A synthesized exit that the model rules out. */

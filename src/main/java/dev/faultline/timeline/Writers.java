@@ -11,6 +11,9 @@ final class Writers {
   private Writers() {}
 
   static String describe(Vcpu v, Reply reply, int field, MomentIndex index) {
+    if (reply instanceof Reply.Msrs msrs && field >= msrs.read()) {
+      return "KVM gives back what the caller gave";
+    }
     int writer = writer(v, reply, field);
     return "last written by " + index.describe(writer);
   }
@@ -21,7 +24,7 @@ final class Writers {
       case Reply.Parts p -> partWriter(v, p, field);
       case Reply.Msrs m -> {
         MsrState msrs = v.platform().msrs();
-        int at = msrs.position(m.indexes().get(field));
+        int at = field < m.read() ? msrs.position(m.index(field)) : -1;
         yield at < 0 ? Tracked.NOBODY : msrs.writerAt(at);
       }
       case Reply.Cpuid _ -> Tracked.NOBODY;

@@ -84,6 +84,7 @@ public final class RecordedCalls {
       return unreadable(call, "an ioctl unknown to this version");
     }
     try {
+      checkReply(call, ioctl);
       return switch (kind) {
         case SYSTEM -> system(call, ioctl);
         case VM -> vm(call, ioctl, moment);
@@ -91,16 +92,26 @@ public final class RecordedCalls {
         case DEVICE -> unreadable(call, "a device's ioctl is not modelled");
       };
     } catch (FormatException e) {
-      throw new FormatException(
-          e.kind(),
-          e.code(),
-          call.where()
-              + ": the payload of "
-              + call.name()
-              + " does not fit: "
-              + e.sentence()
-              + "; record again, or take the line out",
-          e);
+      throw e.inPayload(call.where(), call.name());
+    }
+  }
+
+  /** A payload that KVM wrote is not cut; what it says of itself may be wrong. */
+  private static void checkReply(Observation.Call call, Ioctl ioctl) {
+    int size = call.out().size();
+    boolean writes =
+        ioctl.direction() == Ioctl.Direction.READ
+            || ioctl.direction() == Ioctl.Direction.READ_WRITE;
+    if (size == 0 || !writes || call.ret() < 0) {
+      return;
+    }
+    int least = ioctl.size();
+    if (ioctl == Ioctl.GET_MSRS && call.in().size() >= KvmMsrs.HEADER_SIZE) {
+      int read = Math.min(call.ret(), new KvmMsrs(call.in()).held());
+      least += read * KvmMsrs.ENTRY_SIZE;
+    }
+    if (size < least) {
+      throw FormatException.structSize("it", "at least " + least, size);
     }
   }
 

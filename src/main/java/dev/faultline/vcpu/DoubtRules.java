@@ -1,7 +1,6 @@
 package dev.faultline.vcpu;
 
 import dev.faultline.FieldSet;
-import dev.faultline.kvm.KvmRegs;
 import dev.faultline.kvm.KvmSregs;
 import dev.faultline.kvm.KvmVcpuEvents;
 
@@ -19,7 +18,7 @@ final class DoubtRules {
       case SET_REGS ->
           Validity.recompute(
               v.withRegisters(r.withRegs(r.regs().forgetAll(m)))
-                  .withEvents(v.events().forgetAll(m)));
+                  .withEvents(v.events().edit(m).forget(EventsFields.EXCEPTION_PENDING).done()));
       case SET_SREGS, SET_SREGS2 -> sregs(v, m);
       case SET_VCPU_EVENTS -> everything(v, m, false);
       case SET_NESTED_STATE -> everything(v, m, true);
@@ -77,9 +76,16 @@ final class DoubtRules {
     return Validity.recompute(next.withEvents(next.events().forget(interrupt, m)));
   }
 
+  /** A call that may have made KVM leave nested operation, if there was any. */
+  static Vcpu mayLeave(Vcpu v, int m) {
+    Nested.Mode mode = v.nested().mode();
+    return mode.vmxonAnywhere().isNo() && mode.guestMode().isNo() ? v : everything(v, m, true);
+  }
+
   /** A call that may have left L2: registers, queues and nested state are all in doubt. */
   static Vcpu everything(Vcpu v, int m, boolean nestedOnly) {
     Vcpu next = NestedRegisters.forget(v, m);
+    next = next.withProgress(next.progress().withNestedPagesAwaited(Answer.CANNOT_TELL));
     Nested nested = next.nested();
     next =
         next.withNested(
@@ -89,19 +95,11 @@ final class DoubtRules {
                 nested.vmcs12().forgetAll(m),
                 nested.shadowVmcs12().forgetAll(m)));
     next = next.withPlatform(next.platform().withMpState(next.platform().mpState().forgetAll(m)));
-    if (nestedOnly) {
-      // SMM is not changed by KVM_SET_NESTED_STATE.
-      Answer smm = v.inSmm();
-      next =
-          next.withEvents(
-              next.events()
-                  .edit(m)
-                  .set(EventsFields.SMM, smm.isYes() ? 1 : 0, smm.isKnown())
-                  .done());
-    } else {
+    if (!nestedOnly) {
       Vcpu.Registers r = next.registers();
       next =
-          next.withRegisters(r.withRegs(r.regs().forget(FieldSet.all(KvmRegs.LAYOUT.count()), m)));
+          next.withEvents(next.events().forgetAll(m))
+              .withRegisters(r.withRegs(r.regs().forgetAll(m)));
     }
     return Validity.recompute(next);
   }

@@ -169,7 +169,8 @@ final class EventRules {
             next.withEvents(next.events().edit(moment).set(EventsFields.SMM_INSIDE_NMI, 0).done());
       }
     } else {
-      next = NestedRules.maybeLeave(next, moment);
+      // KVM leaves nested operation if this toggles SMM.
+      next = DoubtRules.mayLeave(next, moment);
     }
     Tracked.Edit edit = next.events().edit(moment);
     edit.set(EventsFields.SMM, smm ? 1 : 0);
@@ -201,12 +202,11 @@ final class EventRules {
       reply.set(EventsFields.EXCEPTION_INJECTED, 0);
       reply.set(EventsFields.EXCEPTION_PENDING, 0);
     } else if (!payloadCap.isYes()) {
-      Answer injected =
-          events
-              .is(EventsFields.EXCEPTION_INJECTED, 0)
-              .not()
-              .or(events.is(EventsFields.EXCEPTION_PENDING, 0).not());
-      reply.set(EventsFields.EXCEPTION_INJECTED, injected.isYes() ? 1 : 0, injected.isKnown());
+      Answer queued = events.is(EventsFields.EXCEPTION_INJECTED, 0).not();
+      Answer waiting = events.is(EventsFields.EXCEPTION_PENDING, 0).not();
+      // Old userspace is shown a pending exception as an injected one.
+      Answer shown = queued.or(waiting.and(payloadCap.not()));
+      reply.set(EventsFields.EXCEPTION_INJECTED, shown.isYes() ? 1 : 0, shown.isKnown());
     }
     Answer injected = events.is(EventsFields.INTERRUPT_INJECTED, 0).not();
     Answer hard = injected.and(events.is(EventsFields.INTERRUPT_SOFT, 0));

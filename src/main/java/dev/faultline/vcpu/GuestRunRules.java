@@ -370,10 +370,11 @@ final class GuestRunRules {
    */
   static Vcpu evolve(Vcpu v, TimelineEvent.NestedVmEntryFailed e) {
     Nested.Mode mode = v.nested().mode();
-    if (v.progress().nestedPagesAwaited().isYes() && mode.guestMode().isYes()) {
+    Answer restored = v.progress().nestedPagesAwaited().and(mode.guestMode());
+    if (restored.isYes()) {
       return v;
     }
-    if (e.condition().equals(HARMLESS)) {
+    if (!restored.isKnown() || e.condition().equals(HARMLESS)) {
       return v.withNested(v.nested().withMode(mode.withGuestMode(Answer.CANNOT_TELL)));
     }
     return v.withNested(

@@ -129,8 +129,8 @@ final class MsrRules {
   static Vcpu doubt(Vcpu v, Reply.Msrs reply, FieldSet fields) {
     MsrState.Edit edit = v.platform().msrs().edit();
     Tracked sregs = v.registers().sregs();
-    for (int f = fields.next(0); f >= 0; f = fields.next(f + 1)) {
-      int index = reply.indexes().get(f);
+    for (int f = fields.next(0); f >= 0 && f < reply.read(); f = fields.next(f + 1)) {
+      int index = reply.index(f);
       switch (MsrKind.of(index)) {
         case EFER, APIC_BASE, SEGMENT_BASE ->
             sregs = sregs.doubt(FieldSet.of(sregs.layout().count(), MsrReader.sregsField(index)));
@@ -157,16 +157,18 @@ final class MsrRules {
       reader.read(msrs.index(i));
       Answer readable = reader.fate().accepted();
       if (readable.isNo()) {
-        return new Decision(new Outcome.Returns(i), List.of(), shown.reply(i));
+        return new Decision(new Outcome.Returns(i), List.of(), shown.reply(i, true));
       }
       if (!readable.isKnown()) {
         return new Decision(
-            new Outcome.Undecided(missing(msrs, i, reader.fate())), List.of(), shown.reply(i));
+            new Outcome.Undecided(missing(msrs, i, reader.fate())),
+            List.of(),
+            shown.reply(i, false));
       }
       shown.values[i] = reader.value();
       shown.known[i] = reader.known();
     }
-    return new Decision(new Outcome.Returns(entries), List.of(), shown.reply(entries));
+    return new Decision(new Outcome.Returns(entries), List.of(), shown.reply(entries, true));
   }
 
   /** Values of the entries that were read so far. */
@@ -181,14 +183,9 @@ final class MsrRules {
       this.known = new boolean[entries];
     }
 
-    private Reply.Msrs reply(int count) {
+    private Reply.Msrs reply(int count, boolean whole) {
       return new Reply.Msrs(
-          new View<>(count) {
-            @Override
-            public Integer get(int i) {
-              return msrs.index(i);
-            }
-          },
+          msrs,
           new View<>(count) {
             @Override
             public Long get(int i) {
@@ -200,7 +197,8 @@ final class MsrRules {
             public Boolean get(int i) {
               return known[i];
             }
-          });
+          },
+          whole);
     }
   }
 

@@ -689,8 +689,26 @@ final class NestedRegisters {
                 .withSregs(sregs.forget(lost, moment))
                 .withRegs(regs.done())
                 .withDebugregs(debugregs.done()))
-        .withEvents(v.events().forgetAll(moment))
+        .withEvents(forgetQueues(v.events(), moment))
         .withPlatform(v.platform().withMsrs(MsrRules.afterGuestRan(v.platform().msrs(), moment)));
+  }
+
+  private static final int[] QUEUES = {
+    EventsFields.EXCEPTION_INJECTED,
+    EventsFields.EXCEPTION_PENDING,
+    EventsFields.INTERRUPT_INJECTED,
+    EventsFields.NMI_INJECTED
+  };
+
+  /** An exit of L2 empties the queues; it and a VM-Enter change what blocks events. */
+  private static Tracked forgetQueues(Tracked events, int moment) {
+    Tracked.Edit edit = events.edit(moment);
+    for (int field : QUEUES) {
+      if (!events.is(field, 0).isYes()) {
+        edit.forget(field);
+      }
+    }
+    return edit.forget(EventsFields.INTERRUPT_SHADOW).forget(EventsFields.NMI_MASKED).done();
   }
 
   /** KVM_SET_NESTED_STATE failed half-way into L2: control registers are mixed. */

@@ -6,6 +6,7 @@ import dev.faultline.StructField;
 import dev.faultline.StructLayout;
 import dev.faultline.kvm.CpuidEntry;
 import dev.faultline.kvm.KvmCpuid2;
+import dev.faultline.kvm.KvmMsrs;
 import dev.faultline.x86.Msr;
 import java.util.List;
 
@@ -82,107 +83,154 @@ public sealed interface Reply {
   }
 
   /**
-   * The entries of a KVM_GET_MSRS.
+   * The entries of a KVM_GET_MSRS: the values that were read, then the words that come back as the
+   * caller gave them.
    *
-   * @param indexes the MSRs asked for
-   * @param values predicted values
+   * @param asked the list that the caller gave
+   * @param values predicted values of the entries that are read
    * @param certain which of them are predicted
+   * @param whole whether KVM reads no more entries than these
    */
-  record Msrs(List<Integer> indexes, List<Long> values, List<Boolean> certain) implements Reply {
-    private static final int HEADER = 8;
-    private static final int ENTRY = 16;
+  record Msrs(KvmMsrs asked, List<Long> values, List<Boolean> certain, boolean whole)
+      implements Reply {
+    private static final int HEADER_WORDS = 2;
+    private static final int KEY_WORDS = 2;
     private static final int DATA = 8;
+    private static final List<String> HEADER = List.of("nmsrs", "pad");
+    private static final List<String> KEYS = List.of("index", "reserved");
+
+    /** How many entries are read. */
+    public int read() {
+      return values.size();
+    }
+
+    /** The number of the MSR whose value the field is. */
+    public int index(int field) {
+      return asked.index(field);
+    }
 
     @Override
     public int count() {
-      return indexes.size();
+      return asked.held() + HEADER_WORDS + KEY_WORDS * asked.held();
     }
 
     @Override
     public String name(int field) {
-      return "msr." + Msr.name(indexes.get(field));
+      if (field < read()) {
+        return "msr." + Msr.name(index(field));
+      }
+      if (field < asked.held()) {
+        return "entries[" + field + "].data";
+      }
+      int word = field - asked.held();
+      if (word < HEADER_WORDS) {
+        return HEADER.get(word);
+      }
+      int key = word - HEADER_WORDS;
+      return "entries[" + key / KEY_WORDS + "]." + KEYS.get(key % KEY_WORDS);
     }
 
     @Override
     public boolean known(int field) {
-      return certain.get(field);
+      if (field < read()) {
+        return certain.get(field);
+      }
+      return whole || field >= asked.held();
     }
 
     @Override
     public boolean isValue(int field) {
-      return true;
+      return field < read();
     }
 
     @Override
     public long predicted(int field) {
-      return values.get(field);
+      return field < read() ? values.get(field) : recorded(field, asked.raw());
     }
 
     @Override
     public long recorded(int field, Bytes payload) {
-      return payload.u64(HEADER + field * ENTRY + DATA);
+      if (field < asked.held()) {
+        return payload.u64(KvmMsrs.HEADER_SIZE + field * KvmMsrs.ENTRY_SIZE + DATA);
+      }
+      int word = field - asked.held();
+      if (word < HEADER_WORDS) {
+        return payload.u32(word * Integer.BYTES);
+      }
+      int key = word - HEADER_WORDS;
+      return payload.u32(
+          KvmMsrs.HEADER_SIZE
+              + key / KEY_WORDS * KvmMsrs.ENTRY_SIZE
+              + key % KEY_WORDS * Integer.BYTES);
     }
   }
 
   /**
-   * A CPUID table: six registers and keys an entry. Registers that KVM computes from the vCPU's
-   * state are not predicted.
+   * A CPUID table: six registers and keys an entry, then padding and the count. Registers that KVM
+   * computes from the vCPU's state are not predicted.
    *
    * @param table the table that was set
    */
   record Cpuid(KvmCpuid2 table) implements Reply {
-    private static final int HEADER = 8;
-    private static final int ENTRY = 40;
     private static final int WORDS = 7;
+    private static final int ALL_WORDS = KvmCpuid2.ENTRY_SIZE / Integer.BYTES;
+    private static final int PADDING_WORDS = ALL_WORDS - WORDS;
     private static final List<String> NAMES =
         List.of("function", "index", "flags", "eax", "ebx", "ecx", "edx");
 
     @Override
     public int count() {
+      return table.held() * ALL_WORDS + 1;
+    }
+
+    private int values() {
       return table.held() * WORDS;
     }
 
     @Override
     public String name(int field) {
-      CpuidEntry entry = table.entry(field / WORDS);
+      if (field == count() - 1) {
+        return "nent";
+      }
+      boolean value = isValue(field);
+      CpuidEntry entry = table.entry(value ? field / WORDS : (field - values()) / PADDING_WORDS);
       return "cpuid[0x"
           + Integer.toHexString(entry.function())
           + "."
           + entry.index()
           + "]."
-          + NAMES.get(field % WORDS);
+          + (value ? NAMES.get(field % WORDS) : "padding");
     }
 
     @Override
     public boolean known(int field) {
+      if (!isValue(field)) {
+        return true;
+      }
       int word = field % WORDS;
       return word < 3 || !TableRules.follows(table.entry(field / WORDS), "abcd".charAt(word - 3));
     }
 
     @Override
     public boolean isValue(int field) {
-      return true;
+      return field < values();
     }
 
     @Override
     public long predicted(int field) {
-      CpuidEntry entry = table.entry(field / WORDS);
-      int value =
-          switch (field % WORDS) {
-            case 0 -> entry.function();
-            case 1 -> entry.index();
-            case 2 -> entry.flags();
-            case 3 -> entry.eax();
-            case 4 -> entry.ebx();
-            case 5 -> entry.ecx();
-            default -> entry.edx();
-          };
-      return Integer.toUnsignedLong(value);
+      return recorded(field, table.raw());
     }
 
     @Override
     public long recorded(int field, Bytes payload) {
-      return payload.u32(HEADER + field / WORDS * ENTRY + field % WORDS * Integer.BYTES);
+      if (field == count() - 1) {
+        return payload.u32(0);
+      }
+      int padding = field - values();
+      int entry = padding < 0 ? field / WORDS : padding / PADDING_WORDS;
+      int word = padding < 0 ? field % WORDS : WORDS + padding % PADDING_WORDS;
+      return payload.u32(
+          KvmCpuid2.HEADER_SIZE + entry * KvmCpuid2.ENTRY_SIZE + word * Integer.BYTES);
     }
   }
 

@@ -59,7 +59,7 @@ public final class Validity {
       return judge(sregs, regs.value(RegsFields.RFLAGS));
     }
     Emulation plain = judge(sregs, 0);
-    if (longMode(sregs)) {
+    if (longMode(sregs) && (regs.value(RegsFields.RFLAGS) & Rflags.VM) == 0) {
       // The guest ran since RFLAGS was known, and hardware runs no virtual-8086 code here.
       return plain;
     }

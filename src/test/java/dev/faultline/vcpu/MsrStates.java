@@ -151,7 +151,7 @@ final class MsrStates {
     if (decision.outcome() instanceof Outcome.Returns done && done.value() == 0) {
       return "refused";
     }
-    return decision.reply() instanceof Reply.Msrs shown && shown.count() == 1 && shown.known(0)
+    return decision.reply() instanceof Reply.Msrs shown && shown.read() == 1 && shown.known(0)
         ? shown.predicted(0)
         : "unknown";
   }
