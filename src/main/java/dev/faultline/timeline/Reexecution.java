@@ -328,17 +328,24 @@ public final class Reexecution {
     }
     Vm resolved = vm.withDead(Answer.of(eio));
     machine.put(resolved);
-    if (awaited && !eio && open.alive() == null) {
-      obituary = new Obituary(open.moment(), open.run(), alive);
-    } else if (awaited && !eio) {
-      settle();
-    } else if (awaited) {
-      obituary = null;
-      if (open.alive() != null) {
-        diverge(open.alive());
-      }
+    if (open != null && awaited) {
+      bury(open, alive, eio);
     }
     return resolved;
+  }
+
+  private void bury(Obituary open, Divergence alive, boolean eio) {
+    Divergence before = open.alive();
+    if (eio) {
+      obituary = null;
+      if (before != null) {
+        diverge(before);
+      }
+    } else if (before == null) {
+      obituary = new Obituary(open.moment(), open.run(), alive);
+    } else {
+      settle();
+    }
   }
 
   /** Nothing else shows a dead VM, so the KVM_RUN is the one that is told wrongly. */
