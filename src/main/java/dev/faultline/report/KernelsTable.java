@@ -57,34 +57,31 @@ public final class KernelsTable {
   /** The rows of each program, those with equal cells together. */
   public void text(PrintWriter out, Ink ink) {
     SequencedMap<String, SequencedMap<String, List<String>>> programs = new LinkedHashMap<>();
-    rows.forEach(
-        (row, cells) -> {
-          int colon = row.indexOf(':');
-          programs
-              .computeIfAbsent(row.substring(0, colon), _ -> new LinkedHashMap<>())
-              .computeIfAbsent(line(cells), _ -> new ArrayList<>())
-              .add(row.substring(colon + 2));
-        });
+    rows.forEach((row, cells) -> {
+      int colon = row.indexOf(':');
+      programs
+          .computeIfAbsent(row.substring(0, colon), _ -> new LinkedHashMap<>())
+          .computeIfAbsent(line(cells), _ -> new ArrayList<>())
+          .add(row.substring(colon + 2));
+    });
     StringBuilder folders = new StringBuilder(" ");
     StringBuilder kernels = new StringBuilder(" ");
     for (Column column : columns) {
       folders.append(cell(column.name()));
       kernels.append(cell(column.label()));
     }
-    programs.forEach(
-        (program, groups) -> {
-          out.println(ink.strong(program));
-          out.println(ink.faint(folders.toString().stripTrailing()));
-          if (!kernels.toString().contentEquals(folders)) {
-            out.println(ink.faint(kernels.toString().stripTrailing()));
-          }
-          groups.forEach(
-              (cells, variants) -> {
-                out.println(" " + cells.stripTrailing());
-                out.println(ink.faint("     " + named(variants)));
-              });
-          out.println();
-        });
+    programs.forEach((program, groups) -> {
+      out.println(ink.strong(program));
+      out.println(ink.faint(folders.toString().stripTrailing()));
+      if (!kernels.toString().contentEquals(folders)) {
+        out.println(ink.faint(kernels.toString().stripTrailing()));
+      }
+      groups.forEach((cells, variants) -> {
+        out.println(" " + cells.stripTrailing());
+        out.println(ink.faint("     " + named(variants)));
+      });
+      out.println();
+    });
     out.println("?  the model cannot tell it: it hangs on what the recording does not hold");
     out.println("!  the model says otherwise");
     out.println("-  not recorded");

@@ -154,11 +154,10 @@ final class VariantOutcomes {
 
   List<VariantOutcome> outcomes(String recording, KernelVersion kernel) {
     List<VariantOutcome> outcomes = new ArrayList<>();
-    cells.forEach(
-        (variant, cell) ->
-            outcomes.add(
-                new VariantOutcome(
-                    recording, kernel, variant, cell.recorded(), cell.predicted(), cell.rsm())));
+    cells.forEach((variant, cell) ->
+        outcomes.add(
+            new VariantOutcome(
+                recording, kernel, variant, cell.recorded(), cell.predicted(), cell.rsm())));
     return List.copyOf(outcomes);
   }
 }

@@ -37,11 +37,10 @@ final class VerbsGolden {
   })
   void a_verb_prints_its_golden(String golden, String timeline, String words) throws IOException {
     List<Object> line = new ArrayList<>(List.of(words.split(" ")));
-    line.replaceAll(
-        word ->
-            word instanceof String path && path.startsWith("../")
-                ? CommandLines.timeline(path.substring("../".length()))
-                : word);
+    line.replaceAll(word ->
+        word instanceof String path && path.startsWith("../")
+            ? CommandLines.timeline(path.substring("../".length()))
+            : word);
     line.add(1, CommandLines.timeline(timeline));
     CommandLines.Ended ended = CommandLines.run(line.toArray());
     assertThat(ended.err()).isEmpty();

@@ -118,13 +118,14 @@ final class InputsTest {
   }
 
   @Test
-  void twelve_recordings_are_shipped() {
+  void the_shipped_recordings_are_found() {
     assertThat(Inputs.open(Path.of("timelines")).stream().map(RecordingSource::name))
         .containsExactly(
             "cr4_cpuid_sync_test",
             "fuzz-restore-order",
             "qemu_refused_msr",
             "scn_a",
+            "scn_d",
             "set_sregs_test",
             "smm_test",
             "state_test",

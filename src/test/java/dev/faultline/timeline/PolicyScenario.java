@@ -260,10 +260,8 @@ final class PolicyScenario {
   void s11_a_halted_l2_does_not_run() {
     Stage stage =
         Stage.inL2()
-            .where(
-                v ->
-                    VcpuModel.evolve(
-                        v, new TimelineEvent.MpStateSet(9, KvmMpState.of(MpState.HALTED))))
+            .where(v ->
+                VcpuModel.evolve(v, new TimelineEvent.MpStateSet(9, KvmMpState.of(MpState.HALTED))))
             .setSregs(Stage.broken())
             .run();
     assertThat(stage.atRun()).containsExactly(OK, OK, OK, EINVAL, EINVAL, OK);
