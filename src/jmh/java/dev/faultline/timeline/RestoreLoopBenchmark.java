@@ -68,8 +68,7 @@ public class RestoreLoopBenchmark {
             ran.add(call.vcpu());
           } else if (before != null && !ran.contains(call.vcpu())) {
             firsts.putIfAbsent(call.vcpu(), before);
-            List<VcpuCommand> calls =
-                untilRun.computeIfAbsent(call.vcpu(), _ -> new ArrayList<>());
+            List<VcpuCommand> calls = untilRun.computeIfAbsent(call.vcpu(), _ -> new ArrayList<>());
             calls.add(call.command());
             if (call.command() instanceof VcpuCommand.SetNestedState) {
               restore = calls;
