@@ -124,7 +124,7 @@ public final class PolicyComparison {
     }
     Bytes payload = payload(call);
     lane.call(place, start, call.command(), after, writers, payload);
-    if (SavedStates.keeps(ioctl) && after.inGuestMode().isYes()) {
+    if (SavedStates.keeps(ioctl) && after.inGuestMode().isYes() && !lane.isFreshCopy()) {
       List<Memory> memories = new ArrayList<>();
       for (int i = 0; i < policies.size(); i++) {
         memories.add(lane.memory(i));

@@ -159,6 +159,11 @@ final class PolicyLane {
     return changed[policy];
   }
 
+  /** Whether this is a copy that has not run: what is read from it is what was written to it. */
+  boolean isFreshCopy() {
+    return restore != null && !hasRun;
+  }
+
   Culprit culprit() {
     return culprit;
   }
@@ -424,9 +429,9 @@ final class PolicyLane {
   }
 
   /** What the policy would remember had the vCPU stayed, with what userspace changed on the way. */
-  private static Memory stayed(Restore joined, int policy) {
+  private Memory stayed(Restore joined, int policy) {
     Memory memory = joined.source.memory(policy);
-    return joined.edited ? memory.withStuffed(Answer.YES) : memory;
+    return joined.edited ? policies.get(policy).edited(memory) : memory;
   }
 
   private void atStart(

@@ -73,7 +73,10 @@ final class SavedStates {
     }
     for (Map.Entry<String, Saved> entry : byVcpu.reversed().entrySet()) {
       if (!entry.getKey().equals(vcpu) && entry.getValue().holds(command, payload)) {
-        return entry.getValue();
+        Saved found = entry.getValue();
+        // It may be restored again: keep it longer than those that are not.
+        byVcpu.putLast(entry.getKey(), found);
+        return found;
       }
     }
     return null;

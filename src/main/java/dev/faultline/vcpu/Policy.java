@@ -62,6 +62,11 @@ public sealed interface Policy {
     return memory;
   }
 
+  /** Userspace changed saved state between reading and writing it, which no vCPU saw. */
+  default Memory edited(Memory memory) {
+    return memory;
+  }
+
   /**
    * A restored vCPU is about to run.
    *
@@ -382,6 +387,11 @@ public sealed interface Policy {
     @Override
     public Memory returned(Memory memory) {
       return cleared == Cleared.AT_RETURN ? Memory.NOTHING : memory;
+    }
+
+    @Override
+    public Memory edited(Memory memory) {
+      return memory.withStuffed(Answer.YES);
     }
 
     @Override

@@ -102,6 +102,22 @@ final class PoliciesConformance {
     assertThat(review.score(0).open()).isZero();
   }
 
+  @ParameterizedTest
+  @CsvSource({"vmx/scn_e", "vmx/scn_f"})
+  void a_restore_changes_only_what_a_policy_with_a_memory_remembers(String name) {
+    Optional<PolicyComparison> comparison = compared(name);
+    assumeTrue(comparison.isPresent(), "not at hand");
+    PolicyReview review = comparison.get().result(_ -> true);
+    assertThat(review.restores()).isPositive();
+    for (int i = 0; i < review.policies().size(); i++) {
+      if (review.policies().get(i) instanceof Policy.StickyFlag) {
+        assertThat(review.changed().get(i)).isBetween(1L, review.restores());
+      } else {
+        assertThat(review.changed().get(i)).as(review.policies().get(i).label()).isZero();
+      }
+    }
+  }
+
   /** After RSM 7.3 ends in the same way whether RSM failed or what it loaded is invalid. */
   @ParameterizedTest
   @CsvSource({
