@@ -66,8 +66,9 @@ final class ArchitectureTest {
           new Arrow("", List.of()),
           new Arrow("x86", List.of("")),
           new Arrow("vmx", List.of("x86")),
-          new Arrow("kvm", List.of("x86", "vmx")),
-          new Arrow("vcpu", List.of("x86", "vmx", "kvm")),
+          new Arrow("svm", List.of("x86")),
+          new Arrow("kvm", List.of("x86", "vmx", "svm")),
+          new Arrow("vcpu", List.of("x86", "vmx", "svm", "kvm")),
           new Arrow("timeline", List.of("vcpu")),
           new Arrow("audit", List.of("timeline")),
           new Arrow("reorder", List.of("audit")),
@@ -84,7 +85,7 @@ final class ArchitectureTest {
               "cli", List.of("record", "ingest", "store", "report", "fleet", "junit", "web")));
 
   private static final List<String> PURE =
-      List.of("", "x86", "vmx", "kvm", "vcpu", "timeline", "audit", "reorder", "migration");
+      List.of("", "x86", "vmx", "svm", "kvm", "vcpu", "timeline", "audit", "reorder", "migration");
 
   private static final DescribedPredicate<JavaClass> IN_CORE =
       resideInAnyPackage(packages(PURE)).as("in the core");

@@ -9,6 +9,8 @@ import dev.faultline.kvm.KvmExit;
 import dev.faultline.kvm.KvmGsiRouting;
 import dev.faultline.kvm.KvmMsrs;
 import dev.faultline.kvm.KvmSegment;
+import dev.faultline.svm.Vmcb;
+import dev.faultline.svm.VmcbField;
 import dev.faultline.vmx.Vmcs12;
 import dev.faultline.vmx.VmcsField;
 import java.io.BufferedReader;
@@ -159,7 +161,22 @@ final class UapiFactsTest {
     return layout.name().startsWith("kvm_")
         && !layout.name().matches("kvm_segment|kvm_dtable|kvm_sregs_common")
         && !field.name().startsWith("vmcs12.")
+        && !field.name().startsWith("vmcb.")
         && !field.name().matches(NOT_IN_HEADERS);
+  }
+
+  @Test
+  void every_vmcb_field_lies_where_the_kernel_has_it() throws IOException {
+    Set<String> told = new LinkedHashSet<>();
+    for (Fact fact : facts("vmcb")) {
+      StructField field = Vmcb.LAYOUT.field(Vmcb.PREFIX + fact.name());
+      assertThat(field.offset()).as(fact.name()).isEqualTo((int) fact.number(1));
+      assertThat(field.width()).as(fact.name()).isEqualTo((int) fact.number(2));
+      told.add(fact.name());
+    }
+    for (VmcbField field : VmcbField.values()) {
+      assertThat(told).contains(field.vmcbName());
+    }
   }
 
   @Test

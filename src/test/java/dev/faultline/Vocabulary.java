@@ -18,6 +18,8 @@ import dev.faultline.kvm.MpState;
 import dev.faultline.kvm.MsrEntry;
 import dev.faultline.kvm.NestedStateFlags;
 import dev.faultline.kvm.VcpuEventFlags;
+import dev.faultline.svm.Vmcb;
+import dev.faultline.svm.VmcbBits;
 import dev.faultline.vmx.AccessRights;
 import dev.faultline.vmx.ActivityState;
 import dev.faultline.vmx.EntryControls;
@@ -80,6 +82,8 @@ final class Vocabulary {
           PrimaryControls.class,
           SecondaryControls.class,
           Vmcs12.class,
+          Vmcb.class,
+          VmcbBits.class,
           CpuidEntry.class,
           Ioctl.class,
           KvmSegment.class,

@@ -3,6 +3,7 @@ package dev.faultline.kvm;
 import dev.faultline.Bytes;
 import dev.faultline.FormatException;
 import dev.faultline.StructLayout;
+import dev.faultline.svm.Vmcb;
 import dev.faultline.vmx.Vmcs12;
 import dev.faultline.x86.Gpa;
 import org.jspecify.annotations.Nullable;
@@ -28,7 +29,7 @@ public record KvmNestedState(Bytes raw) implements KvmStruct {
   public static final int HEADER_SIZE = 128;
 
   /** Bytes of the VMCB that follows the header in the SVM format. */
-  public static final int KVM_STATE_NESTED_SVM_VMCB_SIZE = 4096;
+  public static final int KVM_STATE_NESTED_SVM_VMCB_SIZE = Vmcb.SIZE;
 
   /** Bytes of each VMCS that follows the header in the VMX format. */
   public static final int KVM_STATE_NESTED_VMX_VMCS_SIZE = Vmcs12.SIZE;
@@ -83,6 +84,16 @@ public record KvmNestedState(Bytes raw) implements KvmStruct {
           .include("shadow_", VMX_SIZE, Vmcs12.LAYOUT)
           .build();
 
+  /** Bytes of header and VMCB in the SVM format. */
+  public static final int SVM_SIZE = HEADER_SIZE + KVM_STATE_NESTED_SVM_VMCB_SIZE;
+
+  /** Header and VMCB in the SVM format. */
+  public static final StructLayout SVM_LAYOUT =
+      StructLayout.builder("kvm_nested_state", SVM_SIZE)
+          .include("", 0, SVM_HEADER_LAYOUT)
+          .include("", HEADER_SIZE, Vmcb.LAYOUT)
+          .build();
+
   /** A payload of at least a header. */
   public KvmNestedState {
     if (raw.size() < HEADER_SIZE) {
@@ -112,7 +123,11 @@ public record KvmNestedState(Bytes raw) implements KvmStruct {
   public StructLayout layout() {
     int size = raw.size();
     if (!isVmx()) {
-      return size == HEADER_SIZE ? SVM_HEADER_LAYOUT : opaque(SVM_HEADER_LAYOUT, size);
+      return switch (size) {
+        case HEADER_SIZE -> SVM_HEADER_LAYOUT;
+        case SVM_SIZE -> SVM_LAYOUT;
+        default -> opaque(size < SVM_SIZE ? SVM_HEADER_LAYOUT : SVM_LAYOUT, size);
+      };
     }
     return switch (size) {
       case HEADER_SIZE -> HEADER_LAYOUT;
@@ -206,10 +221,10 @@ public record KvmNestedState(Bytes raw) implements KvmStruct {
   }
 
   /** In the SVM format, the VMCB in the data; null if there is no whole one. */
-  public @Nullable Bytes vmcb12() {
+  public @Nullable Vmcb vmcb() {
     return isVmx() || dataSize() < KVM_STATE_NESTED_SVM_VMCB_SIZE
         ? null
-        : raw.slice(HEADER_SIZE, KVM_STATE_NESTED_SVM_VMCB_SIZE);
+        : new Vmcb(raw.slice(HEADER_SIZE, KVM_STATE_NESTED_SVM_VMCB_SIZE));
   }
 
   /** This state with other flags. */

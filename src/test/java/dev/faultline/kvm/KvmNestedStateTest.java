@@ -6,6 +6,7 @@ import static dev.faultline.kvm.NestedStateFlags.KVM_STATE_NESTED_RUN_PENDING;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.faultline.Bytes;
+import dev.faultline.svm.Vmcb;
 import dev.faultline.vmx.Vmcs12;
 import dev.faultline.vmx.VmcsField;
 import dev.faultline.x86.Gpa;
@@ -97,8 +98,8 @@ final class KvmNestedStateTest {
     assertThat(svm.isVmx()).isFalse();
     assertThat(svm.vmcbPa()).isEqualTo(0x5000);
     assertThat(svm.vmcs12()).isNull();
-    assertThat(svm.vmcb12()).isEqualTo(raw.slice(128, 4096));
-    assertThat(svm.layout().has("data[128]")).isTrue();
-    assertThat(svm.withSizeField(128).vmcb12()).isNull();
+    assertThat(svm.vmcb()).isEqualTo(new Vmcb(raw.slice(128, 4096)));
+    assertThat(svm.layout().field("vmcb.save.rip").offset()).isEqualTo(128 + 0x578);
+    assertThat(svm.withSizeField(128).vmcb()).isNull();
   }
 }
