@@ -9,6 +9,7 @@ import dev.faultline.kvm.KvmNestedState;
 import dev.faultline.kvm.KvmVcpuEvents;
 import dev.faultline.kvm.VcpuEventFlags;
 import dev.faultline.vcpu.MsrState;
+import dev.faultline.vcpu.SvmNested;
 import dev.faultline.vcpu.Tracked;
 import dev.faultline.vcpu.Vcpu;
 import dev.faultline.x86.Msr;
@@ -102,6 +103,12 @@ final class CallChanges {
   }
 
   private void nested(Vcpu v, Bytes payload) {
+    if (v.kernel().isSvm()) {
+      SvmNested svm = v.nested().svm();
+      compare(svm.header(), payload, 0, field -> !field.equals("size"));
+      compare(SvmNested.shownVmcb(v), payload, KvmNestedState.HEADER_SIZE, _ -> true);
+      return;
+    }
     compare(v.nested().header(), payload, 0, field -> !field.equals("size"));
     compare(v.nested().vmcs12(), payload, KvmNestedState.HEADER_SIZE, _ -> true);
   }

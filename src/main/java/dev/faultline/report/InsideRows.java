@@ -40,6 +40,13 @@ final class InsideRows {
               "nested-vm-exit",
               "L2 exits to L1 " + e.reason(),
               join(e.flags(), "qualification " + FieldWords.number(e.qualification())));
+      case TimelineEvent.InterceptsShown e ->
+          row(
+              moment,
+              run,
+              "intercepts",
+              "intercepts of L1",
+              hex(e.word3()) + " " + hex(e.word4()) + " " + hex(e.word5()));
       case TimelineEvent.NestedVmEntryFailed e ->
           row(moment, run, "nested-vm-enter-failed", "L1 fails to enter L2", e.condition());
       case TimelineEvent.SmmEntered e ->

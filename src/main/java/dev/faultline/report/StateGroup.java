@@ -3,9 +3,11 @@ package dev.faultline.report;
 import dev.faultline.StructField;
 import dev.faultline.StructLayout;
 import dev.faultline.kvm.KvmNestedState;
+import dev.faultline.svm.Vmcb;
 import dev.faultline.vcpu.Answer;
 import dev.faultline.vcpu.MsrState;
 import dev.faultline.vcpu.Nested;
+import dev.faultline.vcpu.SvmNested;
 import dev.faultline.vcpu.Tracked;
 import dev.faultline.vcpu.Vcpu;
 import dev.faultline.vmx.Vmcs12;
@@ -27,8 +29,8 @@ record StateGroup(String name, List<StateField> fields) {
         of("regs", registers.regs()),
         of("sregs", registers.sregs()),
         of("events", v.events()),
-        nested(v.nested()),
-        of("vmcs12", v.nested().vmcs12()),
+        v.kernel().isSvm() ? nestedSvm(v.nested()) : nested(v.nested()),
+        v.kernel().isSvm() ? of("vmcb", SvmNested.shownVmcb(v)) : of("vmcs12", v.nested().vmcs12()),
         of("debugregs", registers.debugregs()),
         of("xcrs", registers.xcrs()),
         of("xsave", registers.xsave()),
@@ -53,12 +55,31 @@ record StateGroup(String name, List<StateField> fields) {
         fields.add(
             new StateField(
                 layout.name(),
-                name.startsWith(Vmcs12.PREFIX) ? name.substring(Vmcs12.PREFIX.length()) : name,
+                withoutPrefix(name),
                 state.value(f),
                 Knowledge.of(state.knows(f), state.seen().has(f)),
                 state.writer(f)));
       }
     }
+  }
+
+  private static String withoutPrefix(String name) {
+    for (String prefix : List.of(Vmcs12.PREFIX, Vmcb.PREFIX)) {
+      if (name.startsWith(prefix)) {
+        return name.substring(prefix.length());
+      }
+    }
+    return name;
+  }
+
+  /** The same on SVM. */
+  private static StateGroup nestedSvm(Nested nested) {
+    List<StateField> fields = new ArrayList<>();
+    add(fields, "guest_mode", nested.mode().guestMode());
+    add(fields, "run_pending", nested.mode().runPending());
+    add(fields, "gif", nested.svm().gif());
+    add(fields, nested.svm().header());
+    return new StateGroup("nested", List.copyOf(fields));
   }
 
   /** The switches of nested operation, then the header that KVM_GET_NESTED_STATE reports. */

@@ -14,6 +14,7 @@ import dev.faultline.kvm.KvmSregs2;
 import dev.faultline.kvm.KvmVcpuEvents;
 import dev.faultline.kvm.KvmXcrs;
 import dev.faultline.kvm.KvmXsave;
+import dev.faultline.svm.Vmcb;
 import dev.faultline.vcpu.Recorded;
 import dev.faultline.vcpu.Reply;
 import dev.faultline.vcpu.TimelineEvent;
@@ -68,6 +69,7 @@ final class ReadFacts {
     }
     int present = (call.reply().size() - KvmNestedState.HEADER_SIZE) / Vmcs12.SIZE;
     int missing = Math.max(0, present - (parts.parts().size() - 1));
-    return (long) missing * Vmcs12.LAYOUT.values().count();
+    boolean vmx = new KvmNestedState(call.reply()).isVmx();
+    return (long) missing * (vmx ? Vmcs12.LAYOUT : Vmcb.LAYOUT).values().count();
   }
 }

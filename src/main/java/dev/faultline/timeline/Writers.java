@@ -1,6 +1,7 @@
 package dev.faultline.timeline;
 
 import dev.faultline.vcpu.MsrState;
+import dev.faultline.vcpu.Nested;
 import dev.faultline.vcpu.Reply;
 import dev.faultline.vcpu.Tracked;
 import dev.faultline.vcpu.Vcpu;
@@ -32,15 +33,19 @@ final class Writers {
   }
 
   private static int partWriter(Vcpu v, Reply.Parts parts, int field) {
+    Nested nested = v.nested();
     int rest = field;
     for (Reply.Struct part : parts.parts()) {
       if (rest < part.count()) {
+        if (v.kernel().isSvm()) {
+          return (part.offset() == 0 ? nested.svm().header() : nested.svm().vmcb()).writer(rest);
+        }
         if (part.offset() == 0) {
-          return v.nested().header().writer(rest);
+          return nested.header().writer(rest);
         }
         return part.prefix().isEmpty()
-            ? v.nested().vmcs12().writer(rest)
-            : v.nested().shadowVmcs12().writer(rest);
+            ? nested.vmcs12().writer(rest)
+            : nested.shadowVmcs12().writer(rest);
       }
       rest -= part.count();
     }

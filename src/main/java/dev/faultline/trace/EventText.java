@@ -50,6 +50,7 @@ final class EventText {
           case "kvm_nested_vmexit" -> exit(ns, true);
           case "kvm_nested_vmenter" -> nestedEnter(ns);
           case "kvm_nested_vmrun" -> nestedRun(ns);
+          case "kvm_nested_intercepts" -> nestedIntercepts(ns);
           case "kvm_nested_vmenter_failed" -> new TraceEvent.NestedVmEnterFailed(ns, wordTo(end));
           case "kvm_nested_vmexit_inject" -> nestedInject(ns);
           case "kvm_smm_transition", "kvm_enter_smm" -> smm(ns);
@@ -194,6 +195,23 @@ final class EventText {
     complete();
     return new TraceEvent.NestedVmEnter(
         ns, true, rip, vmcb, nestedRip, intCtl, eventInj, paging, "", TraceEvent.NOT_PRINTED);
+  }
+
+  private TraceEvent nestedIntercepts(long ns) {
+    literal("cr_read: ");
+    long crRead = hex();
+    literal(" cr_write: ");
+    long crWrite = hex();
+    literal(" excp: ");
+    long exceptions = hex();
+    literal(" intercepts: ");
+    long word3 = hex();
+    literal(" ");
+    long word4 = hex();
+    literal(" ");
+    long word5 = hex();
+    complete();
+    return new TraceEvent.NestedIntercepts(ns, crRead, crWrite, exceptions, word3, word4, word5);
   }
 
   private @Nullable TraceEvent nestedInject(long ns) {

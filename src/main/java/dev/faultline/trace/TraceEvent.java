@@ -111,6 +111,20 @@ public sealed interface TraceEvent {
       implements TraceEvent {}
 
   /**
+   * What L1 intercepts of the L2 that it just entered, on SVM; the words of the VMCB.
+   *
+   * <p>{@code kvm_nested_intercepts: cr_read: 0000 cr_write: 0000 excp: 00000000 intercepts:
+   * 80000000 00000003 00000000}
+   *
+   * @param word3 from bit 96: interrupts, NMI, SMI, INIT, and instructions
+   * @param word4 from bit 128: VMRUN and its kind
+   * @param word5 from bit 160
+   */
+  record NestedIntercepts(
+      long ns, long crRead, long crWrite, long exceptions, long word3, long word4, long word5)
+      implements TraceEvent {}
+
+  /**
    * KVM refused a VM entry to L2, or an ioctl that asked for one; the message is the check that
    * failed.
    *

@@ -231,6 +231,7 @@ final class TraceMerge {
       case TraceEvent.VmEntry _,
           TraceEvent.VmExit _,
           TraceEvent.NestedVmExit _,
+          TraceEvent.NestedIntercepts _,
           TraceEvent.UserspaceExit _,
           TraceEvent.InjectedException _,
           TraceEvent.InjectedIrq _,

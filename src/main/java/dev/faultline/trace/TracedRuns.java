@@ -14,7 +14,8 @@ import org.jspecify.annotations.Nullable;
 
 /** What the tracepoints inside a KVM_RUN tell: entries, exits, SMIs, RSMs, and who ran. */
 final class TracedRuns {
-  private static final String TRIPLE_FAULT = "TRIPLE_FAULT";
+  /** What the exit of a triple fault is called, on VMX and on SVM. */
+  private static final List<String> SHUTDOWNS = List.of("TRIPLE_FAULT", "shutdown");
 
   private TracedRuns() {}
 
@@ -97,7 +98,7 @@ final class TracedRuns {
           inner.add(m -> new TimelineEvent.L2Exited(m, e.reason(), e.flags(), e.rip()));
         }
         case TraceEvent.NestedVmExitInject e -> {
-          if (!guestStarted && e.reason().equals(TRIPLE_FAULT)) {
+          if (!guestStarted && SHUTDOWNS.contains(e.reason())) {
             injectedFirst = true;
           }
           started();
@@ -110,6 +111,15 @@ final class TracedRuns {
               new TimelineEvent.NestedVmEntered(
                   m, e.rip(), e.vmcs(), e.nestedRip(), Answer.of(e.nestedPaging())));
         }
+        case TraceEvent.NestedIntercepts e ->
+            inner.add(m ->
+                new TimelineEvent.InterceptsShown(
+                    m,
+                    e.crRead() | e.crWrite() << Short.SIZE,
+                    e.exceptions(),
+                    e.word3(),
+                    e.word4(),
+                    e.word5()));
         case TraceEvent.NestedVmEnterFailed e ->
             inner.add(m -> new TimelineEvent.NestedVmEntryFailed(m, e.message()));
         case TraceEvent.SmmTransition e -> {

@@ -49,6 +49,14 @@ public enum CallCheck implements Check {
       "RSM must not return to an L2 that hardware cannot run",
       "emulator_leave_smm()",
       "unhandleable_emulation_required"),
+  RUN_TRIPLE_FAULT_NOT_INTERCEPTED(
+      "A triple fault of L2 that L1 does not intercept shuts the VM down",
+      "nested_svm_triple_fault()",
+      "!vmcb12_is_intercept(INTERCEPT_SHUTDOWN)"),
+  RUN_MSR_BITMAP_MISSING(
+      "The MSR bitmap that L1 made for a restored L2 must be in guest memory",
+      "svm_get_nested_state_pages()",
+      "!nested_svm_vmrun_msrpm()"),
   INTERRUPT_VECTOR("A vector has eight bits", "kvm_vcpu_ioctl_interrupt()", "irq >= 256"),
   INTERRUPT_CONTROLLER(
       "With the interrupt controller in the kernel nobody else injects",

@@ -77,6 +77,11 @@ final class ControlRegisters {
   };
 
   private static final long CR0_FIXED0_DEFAULT = Cr0.PE | Cr0.NE | Cr0.PG;
+  private static final int EXTENDED_FEATURES = 0x8000_0001;
+
+  /** CPUID bit of fast FXSAVE and FXRSTOR. */
+  private static final int FXSR_OPT = 25;
+
   private static final long CR0_FIXED1 = 0xffff_ffffL;
 
   private ControlRegisters() {}
@@ -243,7 +248,19 @@ final class ControlRegisters {
       valid = valid.and(GuestCpuid.longMode(v));
     }
     if ((efer & Efer.SVME) != 0) {
-      valid = valid.and(GuestCpuid.has(v, 0x8000_0001, 0, 'c', 2));
+      valid = valid.and(GuestCpuid.svm(v));
+    }
+    if ((efer & (Efer.SVME | Efer.LMSLE)) != 0) {
+      valid = valid.and(v.kernel().nested());
+    }
+    if ((efer & Efer.FFXSR) != 0) {
+      KvmCpuid2 host = v.vm().host().supportedCpuid();
+      Answer offered =
+          host == null
+              ? Answer.CANNOT_TELL
+              : Answer.of(
+                  (GuestCpuid.register(host, EXTENDED_FEATURES, 0, 'd') >>> FXSR_OPT & 1) != 0);
+      valid = valid.and(GuestCpuid.has(v, EXTENDED_FEATURES, 0, 'd', FXSR_OPT)).and(offered);
     }
     return valid;
   }

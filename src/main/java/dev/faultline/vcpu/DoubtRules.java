@@ -93,7 +93,8 @@ final class DoubtRules {
                 Nested.Mode.UNKNOWN,
                 nested.header().forgetAll(m),
                 nested.vmcs12().forgetAll(m),
-                nested.shadowVmcs12().forgetAll(m)));
+                nested.shadowVmcs12().forgetAll(m),
+                nested.svm().forgotten(m)));
     next = next.withPlatform(next.platform().withMpState(next.platform().mpState().forgetAll(m)));
     if (!nestedOnly) {
       Vcpu.Registers r = next.registers();
@@ -131,9 +132,11 @@ final class DoubtRules {
       Nested nested = next.nested();
       next =
           next.withNested(
-              base == header.count()
-                  ? nested.withVmcs12(nested.vmcs12().doubt(local))
-                  : nested.withShadowVmcs12(nested.shadowVmcs12().doubt(local)));
+              v.kernel().isSvm()
+                  ? nested.withSvm(nested.svm().withVmcb(nested.svm().vmcb().doubt(local)))
+                  : base == header.count()
+                      ? nested.withVmcs12(nested.vmcs12().doubt(local))
+                      : nested.withShadowVmcs12(nested.shadowVmcs12().doubt(local)));
       base += part.count();
     }
     return next;

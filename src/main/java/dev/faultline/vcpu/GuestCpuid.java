@@ -30,6 +30,10 @@ final class GuestCpuid {
     return has(v, 1, 0, 'c', 5);
   }
 
+  static Answer svm(Vcpu v) {
+    return has(v, LONG_MODE_LEAF, 0, 'c', 2);
+  }
+
   static Answer x2apic(Vcpu v) {
     return has(v, 1, 0, 'c', 21);
   }

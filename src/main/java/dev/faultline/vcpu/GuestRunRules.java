@@ -134,7 +134,11 @@ final class GuestRunRules {
                 .withMsrs(MsrRules.afterGuestRan(v, moment, result.traced())));
     boolean alone = v.vm().vcpuIds().size() <= 1 && v.vm().settings().created();
     next = next.withEvents(eventsAfter(next.events(), result, alone, moment));
-    next = next.withNested(nestedAfter(next, result, moment));
+    next =
+        next.withNested(
+            v.kernel().isSvm()
+                ? SvmRunRules.afterRun(v, next.nested(), result, moment)
+                : nestedAfter(next, result, moment));
     return next.withProgress(
         next.progress()
             .withSmiRequested(Answer.NO)
@@ -241,10 +245,10 @@ final class GuestRunRules {
 
   private static Nested nestedAfter(Vcpu v, RunResult result, int moment) {
     Nested nested = v.nested();
-    if (!v.kernel().isVmx() && !v.kernel().isSvm()) {
+    if (!v.kernel().isVmx()) {
       return unknownAfter(nested, moment);
     }
-    Answer possible = v.kernel().nested().and(v.kernel().isVmx() ? GuestCpuid.vmx(v) : Answer.YES);
+    Answer possible = v.kernel().nested().and(GuestCpuid.vmx(v));
     if (possible.isNo()) {
       return nested;
     }
@@ -303,7 +307,8 @@ final class GuestRunRules {
         Nested.Mode.UNKNOWN,
         nested.header().forgetAll(moment),
         nested.vmcs12().forgetAll(moment),
-        nested.shadowVmcs12().forgetAll(moment));
+        nested.shadowVmcs12().forgetAll(moment),
+        nested.svm().forgotten(moment));
   }
 
   /** Newer kernels say in the shared page whether L2 was active. */
@@ -349,6 +354,9 @@ final class GuestRunRules {
   }
 
   static Vcpu evolve(Vcpu v, TimelineEvent.NestedVmEntered e) {
+    if (v.kernel().isSvm()) {
+      return SvmRunRules.entered(v, e);
+    }
     Nested.Mode mode = v.nested().mode();
     Answer restricted =
         v.kernel().isVmx() && e.nestedEpt().isNo() ? Answer.YES : Answer.CANNOT_TELL;
@@ -383,6 +391,9 @@ final class GuestRunRules {
   }
 
   static Vcpu evolve(Vcpu v, TimelineEvent.NestedVmExited e) {
+    if (v.kernel().isSvm()) {
+      return v.withNested(SvmRunRules.exited(v));
+    }
     Nested.Mode mode = v.nested().mode();
     return v.withNested(
         v.nested()
@@ -397,12 +408,10 @@ final class GuestRunRules {
     if (mode.guestMode().isYes() && mode.runPending().isNo()) {
       return v;
     }
+    Nested.Mode on = v.kernel().isSvm() ? mode : mode.withVmxon(Answer.YES);
     return v.withNested(
         v.nested()
-            .withMode(
-                mode.withVmxon(Answer.YES)
-                    .withGuestMode(Answer.YES)
-                    .withPending(Answer.NO, Answer.CANNOT_TELL)));
+            .withMode(on.withGuestMode(Answer.YES).withPending(Answer.NO, Answer.CANNOT_TELL)));
   }
 
   /** An exit is one of L1 until the tracepoint that follows says that it was L2's. */
@@ -435,7 +444,7 @@ final class GuestRunRules {
             .withPending(Answer.NO, Answer.NO);
     Tracked events = v.events().edit(e.moment()).set(EventsFields.SMM, 1).done();
     return v.withEvents(events)
-        .withNested(v.nested().withMode(inSmm))
+        .withNested(v.kernel().isSvm() ? SvmRunRules.smmEntered(v) : v.nested().withMode(inSmm))
         .withPlatform(v.platform().withMsrs(MsrRules.afterSmi(v.platform().msrs(), e.moment())));
   }
 
@@ -453,15 +462,21 @@ final class GuestRunRules {
             .set(EventsFields.SMM_INSIDE_NMI, 0)
             .done();
     boolean untold = v.kernel().version() == KernelVersion.V5_10;
-    // Before kvm_nested_vmenter nothing tells whether RSM reached L2.
+    // Before kvm_nested_vmenter nothing tells whether RSM reached L2. On SVM that one follows.
     return v.withEvents(events)
-        .withNested(v.nested().withMode(untold ? Nested.Mode.UNKNOWN : out))
+        .withNested(
+            v.kernel().isSvm()
+                ? v.nested()
+                : v.nested().withMode(untold ? Nested.Mode.UNKNOWN : out))
         .withPlatform(v.platform().withMsrs(MsrRules.afterRsm(v.platform().msrs(), e.moment())));
   }
 
   static Vcpu evolve(Vcpu v, TimelineEvent.TripleFaultSynthesized e) {
     Nested.Mode mode = v.nested().mode();
     Tracked events = v.events().edit(e.moment()).set(EventsFields.TRIPLE_FAULT, 0).done();
+    if (v.kernel().isSvm()) {
+      return v.withEvents(events).withNested(SvmRunRules.exited(v));
+    }
     return v.withEvents(events)
         .withNested(
             v.nested().withMode(mode.withGuestMode(Answer.NO).withPending(Answer.NO, Answer.NO)))

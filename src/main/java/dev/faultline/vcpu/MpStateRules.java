@@ -66,7 +66,7 @@ final class MpStateRules {
     Nested.Mode mode = v.nested().mode();
     Answer root = mode.vmxon().and(mode.guestMode().not());
     if (v.kernel().isSvm()) {
-      return v.inSmm().isYes() ? Answer.YES : Answer.CANNOT_TELL;
+      return v.inSmm().or(v.nested().svm().gif().not());
     }
     return v.inSmm().or(root);
   }
@@ -136,10 +136,11 @@ final class MpStateRules {
    */
   private static Vcpu acceptInit(Vcpu v, int moment) {
     Answer latched = latched(v);
-    if (latched.isNo() || initBlocked(v).isYes()) {
+    boolean mayExit = v.kernel().isSvm() && !v.inGuestMode().isNo();
+    if (latched.isNo() || (initBlocked(v).isYes() && !mayExit)) {
       return v;
     }
-    if (latched.isYes() && v.inGuestMode().isYes()) {
+    if (latched.isYes() && v.inGuestMode().isYes() && !v.kernel().isSvm()) {
       Answer waits = eventsWait(v);
       if (waits.isYes()) {
         return v;

@@ -41,7 +41,7 @@ final class MsrReader {
     value = 0;
     MsrKind kind = MsrKind.of(index);
     switch (kind) {
-      case SEGMENT_BASE, EFER, APIC_BASE -> fromSregs(kind, index);
+      case SEGMENT_BASE, EFER, APIC_BASE -> fromSregs(index);
       case TSC -> unknown();
       case ASYNC_PF_ACK -> value(0);
       case TSC_DEADLINE -> deadline(index);
@@ -164,14 +164,11 @@ final class MsrReader {
     }
   }
 
-  private void fromSregs(MsrKind kind, int index) {
+  private void fromSregs(int index) {
     Tracked sregs = v.registers().sregs();
     int field = sregsField(index);
     value = sregs.value(field);
     known = sregs.knows(field);
-    if (kind == MsrKind.SEGMENT_BASE && !kernel.isVmx() && !v.inGuestMode().isNo()) {
-      unknown();
-    }
   }
 
   /** The field of struct kvm_sregs that an MSR is another name of. */

@@ -226,12 +226,7 @@ final class MsrRules {
     for (int i = 0; i < count; i++) {
       int index = msrs.index(i);
       switch (MsrKind.of(index)) {
-        case EFER, APIC_BASE -> next = MsrStore.learnAlias(next, index, msrs.data(i));
-        case SEGMENT_BASE -> {
-          if (v.kernel().isVmx() || v.inGuestMode().isNo()) {
-            next = MsrStore.learnAlias(next, index, msrs.data(i));
-          }
-        }
+        case EFER, APIC_BASE, SEGMENT_BASE -> next = MsrStore.learnAlias(next, index, msrs.data(i));
         default -> {
           if (!before.knows(index) && lasts(index, msrs.data(i))) {
             edit = edit == null ? before.edit() : edit;

@@ -127,7 +127,7 @@ final class MsrStore {
           write(index, data, true);
       case SYSENTER_CS -> sysenterCs(index, data);
       case SYSENTER_ADDRESS -> sysenterAddress(index, data);
-      case SEGMENT_BASE -> alias(index, data, v.kernel().isVmx() || v.inGuestMode().isNo());
+      case SEGMENT_BASE -> alias(index, data, true);
       case EFER -> efer(data);
       case APIC_BASE -> apicBase(data);
       case X2APIC -> forgetLapic();

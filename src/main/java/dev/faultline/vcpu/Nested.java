@@ -8,15 +8,18 @@ import dev.faultline.vmx.Vmcs12;
 import dev.faultline.vmx.VmcsField;
 
 /**
- * Nested virtualization state of a vCPU.
+ * Nested virtualization state of a vCPU. Of the switches nested SVM knows guest mode and a pending
+ * run; the rest of its state is in {@code svm}.
  *
  * @param mode where the vCPU is in the nested state machine
  * @param header numbers that KVM_GET_NESTED_STATE reports in its header
  * @param vmcs12 KVM's cached copy of the current VMCS of L1; while L2 is active its guest-state
  *     fields are behind the registers until KVM synchronizes them
  * @param shadowVmcs12 the cached copy of the VMCS that the link pointer names
+ * @param svm what nested SVM has instead of header and VMCSs
  */
-public record Nested(Mode mode, Tracked header, Tracked vmcs12, Tracked shadowVmcs12) {
+public record Nested(
+    Mode mode, Tracked header, Tracked vmcs12, Tracked shadowVmcs12, SvmNested svm) {
 
   /**
    * The switches of KVM's nested VMX state machine.
@@ -157,11 +160,15 @@ public record Nested(Mode mode, Tracked header, Tracked vmcs12, Tracked shadowVm
     }
   }
 
-  /** A vCPU that was just created: VMX off, no VMCS. */
-  public static Nested fresh(int moment) {
+  /** A vCPU that was just created: VMX or SVM off, no VMCS. */
+  public static Nested fresh(KernelModel kernel, int moment) {
     Tracked header = Tracked.known(KvmNestedState.HEADER_LAYOUT, emptyHeader(), moment);
     return new Nested(
-        Mode.OFF, header, Tracked.neverSeen(Vmcs12.LAYOUT), Tracked.neverSeen(Vmcs12.LAYOUT));
+        Mode.OFF,
+        header,
+        Tracked.neverSeen(Vmcs12.LAYOUT),
+        Tracked.neverSeen(Vmcs12.LAYOUT),
+        kernel.isSvm() ? SvmNested.fresh(moment) : SvmNested.UNKNOWN);
   }
 
   /** A vCPU that the recording does not show from its creation. */
@@ -170,7 +177,8 @@ public record Nested(Mode mode, Tracked header, Tracked vmcs12, Tracked shadowVm
         Mode.UNKNOWN,
         Tracked.neverSeen(KvmNestedState.HEADER_LAYOUT),
         Tracked.neverSeen(Vmcs12.LAYOUT),
-        Tracked.neverSeen(Vmcs12.LAYOUT));
+        Tracked.neverSeen(Vmcs12.LAYOUT),
+        SvmNested.UNKNOWN);
   }
 
   /** The header that KVM reports when VMX is off. */
@@ -183,19 +191,23 @@ public record Nested(Mode mode, Tracked header, Tracked vmcs12, Tracked shadowVm
   }
 
   public Nested withMode(Mode changed) {
-    return new Nested(changed, header, vmcs12, shadowVmcs12);
+    return new Nested(changed, header, vmcs12, shadowVmcs12, svm);
   }
 
   public Nested withHeader(Tracked changed) {
-    return new Nested(mode, changed, vmcs12, shadowVmcs12);
+    return new Nested(mode, changed, vmcs12, shadowVmcs12, svm);
   }
 
   public Nested withVmcs12(Tracked changed) {
-    return new Nested(mode, header, changed, shadowVmcs12);
+    return new Nested(mode, header, changed, shadowVmcs12, svm);
   }
 
   public Nested withShadowVmcs12(Tracked changed) {
-    return new Nested(mode, header, vmcs12, changed);
+    return new Nested(mode, header, vmcs12, changed, svm);
+  }
+
+  public Nested withSvm(SvmNested changed) {
+    return new Nested(mode, header, vmcs12, shadowVmcs12, changed);
   }
 
   /** Whether vmcs12 gives L2 no "unrestricted guest", as far as its controls are known. */

@@ -37,8 +37,11 @@ public enum NestedPhase {
     return label;
   }
 
-  /** The phase of a vCPU, or null when too little is known. */
+  /** The phase of a vCPU, or null when too little is known, and on SVM. */
   public static @Nullable NestedPhase of(Vcpu v) {
+    if (v.kernel().isSvm()) {
+      return null;
+    }
     if (v.vm().dead().isYes()) {
       return DEAD;
     }

@@ -31,12 +31,15 @@ import org.jspecify.annotations.Nullable;
  */
 final class NestedRules {
   private static final int HEADER = KvmNestedState.HEADER_LAYOUT.size();
-  private static final int ALL_FLAGS =
+
+  /** The flags that the dispatcher of all vendors knows. */
+  static final int ALL_FLAGS =
       NestedStateFlags.KVM_STATE_NESTED_GUEST_MODE
           | NestedStateFlags.KVM_STATE_NESTED_RUN_PENDING
           | NestedStateFlags.KVM_STATE_NESTED_EVMCS
           | NestedStateFlags.KVM_STATE_NESTED_MTF_PENDING
           | NestedStateFlags.KVM_STATE_NESTED_GIF_SET;
+
   private static final int SMM_FLAGS =
       NestedStateFlags.KVM_STATE_NESTED_SMM_GUEST_MODE
           | NestedStateFlags.KVM_STATE_NESTED_SMM_VMXON;
@@ -83,10 +86,13 @@ final class NestedRules {
   }
 
   static Decision set(Vcpu v, VcpuCommand.SetNestedState c) {
+    if (v.kernel().isSvm()) {
+      return SvmNestedRules.set(v, c);
+    }
     KvmNestedState s = c.state();
     Walk walk = new Walk(c.moment());
     if (!v.kernel().isVmx()) {
-      walk.missing = "nested state of another vendor than VMX";
+      walk.missing = "which vendor's nested state it is";
       return walk.finish(Outcome.ZERO);
     }
     NestedStateCheck failed = headerCheck(v, s, walk);
@@ -359,7 +365,11 @@ final class NestedRules {
             .done();
     return v.withNested(
         new Nested(
-            mode, header, Tracked.neverSeen(Vmcs12.LAYOUT), Tracked.neverSeen(Vmcs12.LAYOUT)));
+            mode,
+            header,
+            Tracked.neverSeen(Vmcs12.LAYOUT),
+            Tracked.neverSeen(Vmcs12.LAYOUT),
+            v.nested().svm()));
   }
 
   static Vcpu evolve(Vcpu v, TimelineEvent.CurrentVmcsSet e) {
@@ -386,6 +396,9 @@ final class NestedRules {
 
   /** The forced exit of KVM: L1's host state is loaded, VMX operation is forgotten. */
   static Vcpu leave(Vcpu v, int moment) {
+    if (v.kernel().isSvm()) {
+      return SvmNestedRules.leave(v, moment);
+    }
     Nested.Mode mode = v.nested().mode();
     if (!v.kernel().isVmx()) {
       return mode.guestMode().isNo() ? v : leaveUnknown(v, moment);
@@ -407,7 +420,8 @@ final class NestedRules {
             off,
             offHeader(next.nested().header(), moment),
             Tracked.neverSeen(Vmcs12.LAYOUT),
-            Tracked.neverSeen(Vmcs12.LAYOUT)));
+            Tracked.neverSeen(Vmcs12.LAYOUT),
+            next.nested().svm()));
   }
 
   /** Leaving nested operation of another vendor: what L1's registers become is not modelled. */
@@ -428,6 +442,9 @@ final class NestedRules {
 
   /** The forced exit when nobody knows whether there is anything to leave. */
   static Vcpu maybeLeave(Vcpu v, int moment) {
+    if (v.kernel().isSvm()) {
+      return SvmNestedRules.maybeLeave(v, moment);
+    }
     Nested.Mode mode = v.nested().mode();
     Nested off =
         new Nested(
@@ -436,7 +453,8 @@ final class NestedRules {
                 .withLazyFields(mode.guestMode().isNo() ? mode.lazyFields() : Answer.CANNOT_TELL),
             offHeader(v.nested().header(), moment),
             Tracked.neverSeen(Vmcs12.LAYOUT),
-            Tracked.neverSeen(Vmcs12.LAYOUT));
+            Tracked.neverSeen(Vmcs12.LAYOUT),
+            v.nested().svm());
     if (mode.guestMode().isNo()) {
       return v.withNested(off);
     }
@@ -445,6 +463,9 @@ final class NestedRules {
   }
 
   static Decision get(Vcpu v, VcpuCommand.GetNestedState c) {
+    if (v.kernel().isSvm()) {
+      return SvmNestedRules.get(v, c);
+    }
     Nested nested = v.nested();
     if (!v.kernel().isVmx()) {
       return Decision.reads(
@@ -582,6 +603,9 @@ final class NestedRules {
   }
 
   static Vcpu evolve(Vcpu v, TimelineEvent.NestedStateRead e) {
+    if (v.kernel().isSvm()) {
+      return SvmNestedRules.evolve(v, e);
+    }
     if (!v.kernel().isVmx()) {
       return v;
     }

@@ -70,6 +70,9 @@ final class RunRules {
 
   /** What becomes of the state at VM-Enter. */
   private static Outcome atEntry(Vcpu v, int moment) {
+    if (v.kernel().isSvm()) {
+      return SvmRunRules.atEntry(v, moment);
+    }
     if (!v.kernel().isVmx()) {
       return new Outcome.Runs(null);
     }

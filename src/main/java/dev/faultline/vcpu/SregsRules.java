@@ -282,7 +282,9 @@ final class SregsRules {
       sregs = sregs.doubt(FieldSet.of(KvmSregs.LAYOUT.count(), SregsFields.APIC_BASE));
     }
     Vcpu next = v.withRegisters(v.registers().withSregs(sregs));
-    if (v.inGuestMode().isYes()) {
+    if (v.kernel().isSvm()) {
+      next = SvmRegisters.sregsSet(v, next, s, moment);
+    } else if (v.inGuestMode().isYes()) {
       Tracked vmcs12 = NestedRegisters.accessRights(v, s, moment);
       next = next.withNested(v.nested().withVmcs12(vmcs12));
     }

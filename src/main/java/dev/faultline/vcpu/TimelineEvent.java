@@ -17,6 +17,7 @@ import dev.faultline.kvm.KvmSregs2;
 import dev.faultline.kvm.KvmVcpuEvents;
 import dev.faultline.kvm.KvmXcrs;
 import dev.faultline.kvm.KvmXsave;
+import dev.faultline.svm.Vmcb;
 import dev.faultline.vmx.GuestStateCheck;
 import dev.faultline.vmx.Vmcs12;
 import org.jspecify.annotations.Nullable;
@@ -65,6 +66,17 @@ public sealed interface TimelineEvent {
 
   /** KVM_SET_NESTED_STATE filled the cached shadow vmcs12. */
   record ShadowVmcs12Loaded(int moment, Vmcs12 vmcs12) implements TimelineEvent {}
+
+  /** KVM_SET_NESTED_STATE set or cleared the global interrupt flag of nested SVM. */
+  record GifSet(int moment, boolean set) implements TimelineEvent {}
+
+  /**
+   * KVM_SET_NESTED_STATE made the current registers those of L2, on SVM; incomplete when it was
+   * refused after that.
+   */
+  record L2Restored(
+      int moment, long vmcb12Pa, boolean gif, boolean runPending, Vmcb vmcb, boolean complete)
+      implements TimelineEvent {}
 
   /** KVM_SET_NESTED_STATE entered L2. */
   record NestedEntryRestored(
@@ -201,6 +213,11 @@ public sealed interface TimelineEvent {
 
   /** VMLAUNCH, VMRESUME, RSM or a restore made L2 the running guest. */
   record NestedVmEntered(int moment, long rip, long vmcs, long nestedRip, Answer nestedEpt)
+      implements TimelineEvent {}
+
+  /** A VMRUN, or RSM, entered L2 with these intercepts; those of debug registers are not shown. */
+  record InterceptsShown(
+      int moment, long controlRegisters, long exceptions, long word3, long word4, long word5)
       implements TimelineEvent {}
 
   /** A nested VM-Enter failed this consistency check. */

@@ -150,15 +150,17 @@ public final class VcpuModel {
       case TimelineEvent.SmmNestingSet e -> NestedRules.evolve(v, e);
       case TimelineEvent.Vmcs12Loaded e -> NestedRegisters.loaded(v, e.vmcs12(), e.moment());
       case TimelineEvent.ShadowVmcs12Loaded e -> NestedRules.evolve(v, e);
+      case TimelineEvent.GifSet e -> SvmNestedRules.evolve(v, e);
+      case TimelineEvent.L2Restored e -> SvmRegisters.restored(v, e);
       case TimelineEvent.NestedEntryRestored e -> pagesAwaited(NestedRegisters.enter(v, e));
       case TimelineEvent.NestedEntryAbandoned e -> NestedRegisters.abandon(v, e.moment());
       case TimelineEvent.MpStateSet e -> MpStateRules.evolve(v, e);
-      case TimelineEvent.DebugregsSet e -> DeviceRules.evolve(v, e);
+      case TimelineEvent.DebugregsSet e -> debugregsSet(v, e);
       case TimelineEvent.XcrsSet e -> DeviceRules.evolve(v, e);
       case TimelineEvent.XsaveSet e -> TableRules.evolve(v, e);
       case TimelineEvent.FpuSet e -> TableRules.evolve(v, e);
       case TimelineEvent.LapicSet e -> LapicRules.evolve(v, e);
-      case TimelineEvent.MsrsSet e -> MsrRules.evolve(v, e);
+      case TimelineEvent.MsrsSet e -> msrsSet(v, e);
       case TimelineEvent.CpuidSet e -> TableRules.evolve(v, e);
       case TimelineEvent.TscKhzSet e -> v.withPlatform(v.platform().withTscKhz(e.khz()));
       case TimelineEvent.VcpuCapEnabled e -> TableRules.evolve(v, e);
@@ -194,11 +196,22 @@ public final class VcpuModel {
               v, new TimelineEvent.MsrsRead(e.moment(), KvmMsrs.of(e.msr(), e.value()), 1));
       case TimelineEvent.InstructionEmulated _ -> v;
       case TimelineEvent.NestedVmEntered e -> GuestRunRules.evolve(v, e);
+      case TimelineEvent.InterceptsShown e -> SvmRunRules.evolve(v, e);
       case TimelineEvent.NestedVmEntryFailed e -> GuestRunRules.evolve(v, e);
       case TimelineEvent.NestedVmExited e -> GuestRunRules.evolve(v, e);
       case TimelineEvent.SmmEntered e -> GuestRunRules.evolve(v, e);
       case TimelineEvent.SmmLeft e -> GuestRunRules.evolve(v, e);
     };
+  }
+
+  private static Vcpu debugregsSet(Vcpu v, TimelineEvent.DebugregsSet e) {
+    Vcpu next = DeviceRules.evolve(v, e);
+    return v.kernel().isSvm() ? SvmRegisters.debugregsSet(next, e.moment()) : next;
+  }
+
+  private static Vcpu msrsSet(Vcpu v, TimelineEvent.MsrsSet e) {
+    Vcpu next = MsrRules.evolve(v, e);
+    return v.kernel().isSvm() ? SvmRegisters.msrsSet(next, e) : next;
   }
 
   private static Vcpu pagesAwaited(Vcpu v) {
@@ -272,7 +285,7 @@ public final class VcpuModel {
                 Tracked.neverSeen(KvmXsave.LAYOUT),
                 Emulation.NO),
             Tracked.known(KvmVcpuEvents.LAYOUT, KvmVcpuEvents.zero().raw(), m),
-            Nested.fresh(m),
+            Nested.fresh(v.kernel(), m),
             new Vcpu.Platform(
                 e.lapicInKernel().isYes() && !v.kernel().vendor().equals(KernelModel.Vendor.UNKNOWN)
                     ? LapicRules.atReset(e.id(), e.bootCpu(), m)
