@@ -9,6 +9,7 @@ import dev.faultline.vcpu.NestedTransition;
 import dev.faultline.vcpu.Outcome;
 import dev.faultline.vcpu.Recorded;
 import dev.faultline.vcpu.SregsCheck;
+import dev.faultline.vcpu.SvmNestedCheck;
 import dev.faultline.vcpu.TimelineEvent;
 import dev.faultline.vcpu.VcpuCommand;
 import dev.faultline.vcpu.VcpuModel;
@@ -112,6 +113,7 @@ public final class Coverage implements TimelineListener {
     all.addAll(List.of(SregsCheck.values()));
     all.addAll(List.of(EventsCheck.values()));
     all.addAll(List.of(NestedStateCheck.values()));
+    all.addAll(List.of(SvmNestedCheck.values()));
     all.addAll(List.of(CallCheck.values()));
     all.addAll(List.of(GuestStateCheck.values()));
     all.addAll(List.of(VmEntryCheck.values()));
