@@ -312,6 +312,7 @@ public final class Reexecution {
       case VmCommand.EnableCap _ -> Ioctl.ENABLE_CAP;
       case VmCommand.SetMemoryRegion _ -> Ioctl.SET_USER_MEMORY_REGION;
       case VmCommand.BadPointer b -> b.ioctl();
+      case VmCommand.Unseen u -> u.ioctl();
       case VmCommand.Other o -> o.ioctl();
     };
   }
@@ -405,7 +406,11 @@ public final class Reexecution {
       runs.run(moment, v, call, decision, call.run());
       return;
     }
-    callsTotal++;
+    if (ioctl == Ioctl.RUN) {
+      runs.unseen();
+    } else {
+      callsTotal++;
+    }
     boolean agrees =
         compareReturn(
             moment,

@@ -39,6 +39,11 @@ final class Runs {
     return copy;
   }
 
+  /** A KVM_RUN of which only the return value was recorded. */
+  void unseen() {
+    total++;
+  }
+
   Tally tally() {
     return new Tally(total, judged, agree);
   }

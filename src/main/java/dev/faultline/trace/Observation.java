@@ -150,11 +150,25 @@ public sealed interface Observation {
   /** What came of it: {@code errno} is 0 unless {@code ret} is -1. */
   record Result(int ret, int errno) {}
 
-  /** The bytes behind the argument, and kvm_run; each empty where there is none. */
-  record Payload(Bytes in, Bytes out, Bytes runIn, Bytes runOut, Extras extras) {
-    /** No bytes at all. */
+  /**
+   * The bytes behind the argument, and kvm_run; each empty where there is none.
+   *
+   * @param seen whether the source shows payloads; text of strace or ftrace shows the call and not
+   *     what its argument pointed to, which is then unknown and neither zero nor unreadable
+   */
+  record Payload(Bytes in, Bytes out, Bytes runIn, Bytes runOut, Extras extras, boolean seen) {
+    /** There are no bytes. */
     public static final Payload NONE =
         new Payload(Bytes.EMPTY, Bytes.EMPTY, Bytes.EMPTY, Bytes.EMPTY, Extras.NONE);
+
+    /** There may be bytes, but nobody recorded them. */
+    public static final Payload UNSEEN =
+        new Payload(Bytes.EMPTY, Bytes.EMPTY, Bytes.EMPTY, Bytes.EMPTY, Extras.NONE, false);
+
+    /** The payload of a call whose payload was recorded. */
+    public Payload(Bytes in, Bytes out, Bytes runIn, Bytes runOut, Extras extras) {
+      this(in, out, runIn, runOut, extras, true);
+    }
   }
 
   /**

@@ -8,6 +8,7 @@ import dev.faultline.kvm.Ioctl;
 import dev.faultline.kvm.KvmCpuid2;
 import dev.faultline.kvm.KvmDebugregs;
 import dev.faultline.kvm.KvmEnableCap;
+import dev.faultline.kvm.KvmExit;
 import dev.faultline.kvm.KvmFpu;
 import dev.faultline.kvm.KvmInterrupt;
 import dev.faultline.kvm.KvmLapicState;
@@ -151,7 +152,7 @@ public final class RecordedCalls {
   }
 
   private static HostFact fact(Observation.Call call, Ioctl ioctl) {
-    if (call.ret() < 0) {
+    if (call.ret() < 0 || (call.out().isEmpty() && ioctl != Ioctl.CHECK_EXTENSION)) {
       return NOTHING;
     }
     return switch (ioctl) {
@@ -185,9 +186,11 @@ public final class RecordedCalls {
       return question(call, fact(call, ioctl));
     }
     VmCommand command =
-        unreadable(call, ioctl)
-            ? new VmCommand.BadPointer(moment, ioctl)
-            : vmCommand(call, ioctl, moment);
+        isUnseen(call, ioctl)
+            ? new VmCommand.Unseen(moment, ioctl)
+            : unreadable(call, ioctl)
+                ? new VmCommand.BadPointer(moment, ioctl)
+                : vmCommand(call, ioctl, moment);
     return new Recorded.VmCall(
         call.seq(),
         call.enterNs(),
@@ -208,20 +211,24 @@ public final class RecordedCalls {
       case ENABLE_CAP -> new VmCommand.EnableCap(moment, new KvmEnableCap(call.in()));
       case SET_USER_MEMORY_REGION ->
           new VmCommand.SetMemoryRegion(moment, new KvmUserspaceMemoryRegion(call.in()));
-      default -> new VmCommand.Other(moment, ioctl);
+      default -> new VmCommand.Other(moment, ioctl, call.arg(), pointedTo(call));
     };
   }
 
   private static Recorded vcpu(Observation.Call call, Ioctl ioctl, int moment) {
     int slash = call.obj().indexOf('/');
     String vm = slash < 0 ? call.obj() : call.obj().substring(0, slash);
+    boolean unseen = isUnseen(call, ioctl);
     VcpuCommand command =
-        unreadable(call, ioctl)
-            ? new VcpuCommand.BadPointer(moment, ioctl)
-            : ioctl == Ioctl.RUN
-                ? new VcpuCommand.Run(moment, new RunInput(call.arg(), new KvmRun(call.runIn())))
-                : command(call, ioctl, moment);
-    Recorded.Run run = ioctl == Ioctl.RUN ? TracedRuns.of(call) : null;
+        unseen
+            ? new VcpuCommand.Unseen(moment, ioctl, ioctl == Ioctl.RUN ? tracedExit(call) : null)
+            : unreadable(call, ioctl)
+                ? new VcpuCommand.BadPointer(moment, ioctl)
+                : ioctl == Ioctl.RUN
+                    ? new VcpuCommand.Run(
+                        moment, new RunInput(call.arg(), new KvmRun(call.runIn())))
+                    : command(call, ioctl, moment);
+    Recorded.Run run = ioctl == Ioctl.RUN && !unseen ? TracedRuns.of(call) : null;
     return new Recorded.VcpuCall(
         call.seq(),
         call.enterNs(),
@@ -235,6 +242,38 @@ public final class RecordedCalls {
         call.out(),
         ioctl == Ioctl.RUN ? List.of() : failedChecks(call.trace()),
         run);
+  }
+
+  /**
+   * Whether the call has a payload that the source does not show, and that matters: what it reads
+   * tells what it does, what it writes is only not learned.
+   */
+  private static boolean isUnseen(Observation.Call call, Ioctl ioctl) {
+    if (call.payload().seen()) {
+      return false;
+    }
+    return switch (ioctl) {
+      case RUN, SET_IRQCHIP, SET_PIT -> true;
+      default ->
+          ioctl.direction() == Ioctl.Direction.WRITE
+              || ioctl.direction() == Ioctl.Direction.READ_WRITE;
+    };
+  }
+
+  /** Why KVM_RUN came back, as far as something other than kvm_run tells. */
+  private static @Nullable KvmExit tracedExit(Observation.Call call) {
+    KvmExit exit = null;
+    for (TraceEvent event : call.trace()) {
+      if (event instanceof TraceEvent.UserspaceExit e && !e.failed()) {
+        exit = KvmExit.of(e.number());
+      }
+    }
+    return exit;
+  }
+
+  /** What the argument points to; KVM_SET_IRQCHIP reads although its number says that it writes. */
+  private static Bytes pointedTo(Observation.Call call) {
+    return call.in().isEmpty() ? call.out() : call.in();
   }
 
   private static List<String> failedChecks(List<TraceEvent> trace) {
@@ -303,7 +342,7 @@ public final class RecordedCalls {
       case INTERRUPT -> new VcpuCommand.Interrupt(m, new KvmInterrupt(in).irq());
       case ENABLE_CAP -> new VcpuCommand.EnableCap(m, new KvmEnableCap(in));
       case X86_SETUP_MCE -> new VcpuCommand.SetupMce(m, new KvmMceSetup(in).mcgCap());
-      default -> new VcpuCommand.Other(m, ioctl);
+      default -> new VcpuCommand.Other(m, ioctl, call.arg(), pointedTo(call));
     };
   }
 

@@ -1,9 +1,11 @@
 package dev.faultline.vcpu;
 
+import dev.faultline.Bytes;
 import dev.faultline.kvm.Ioctl;
 import dev.faultline.kvm.KvmCpuid2;
 import dev.faultline.kvm.KvmDebugregs;
 import dev.faultline.kvm.KvmEnableCap;
+import dev.faultline.kvm.KvmExit;
 import dev.faultline.kvm.KvmFpu;
 import dev.faultline.kvm.KvmLapicState;
 import dev.faultline.kvm.KvmMpState;
@@ -15,6 +17,7 @@ import dev.faultline.kvm.KvmSregs2;
 import dev.faultline.kvm.KvmVcpuEvents;
 import dev.faultline.kvm.KvmXcrs;
 import dev.faultline.kvm.KvmXsave;
+import org.jspecify.annotations.Nullable;
 
 /** An ioctl on a vCPU, with its payload as the caller gave it. */
 public sealed interface VcpuCommand {
@@ -129,6 +132,18 @@ public sealed interface VcpuCommand {
   /** An ioctl whose argument does not point to readable memory. */
   record BadPointer(int moment, Ioctl ioctl) implements VcpuCommand {}
 
-  /** Any other ioctl of a vCPU. */
-  record Other(int moment, Ioctl ioctl) implements VcpuCommand {}
+  /**
+   * An ioctl whose payload the source does not show: nobody knows what it wrote.
+   *
+   * @param exit for KVM_RUN, why it came back, where the source tells that much; else null
+   */
+  record Unseen(int moment, Ioctl ioctl, @Nullable KvmExit exit) implements VcpuCommand {}
+
+  /**
+   * Any other ioctl of a vCPU.
+   *
+   * @param arg the argument, where it is no pointer
+   * @param payload what the argument points to
+   */
+  record Other(int moment, Ioctl ioctl, long arg, Bytes payload) implements VcpuCommand {}
 }

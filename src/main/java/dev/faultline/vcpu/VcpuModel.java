@@ -124,8 +124,14 @@ public final class VcpuModel {
       case VcpuCommand.SetupMce c -> MsrRules.decide(c);
       case VcpuCommand.BadPointer c ->
           DeviceRules.refused(c.moment(), c.ioctl(), Errno.EFAULT, CallCheck.ARGUMENT_UNREADABLE);
+      case VcpuCommand.Unseen c -> unseen(c);
       case VcpuCommand.Other c -> other(c);
     };
+  }
+
+  private static Decision unseen(VcpuCommand.Unseen c) {
+    return Decision.undecided(
+        new TimelineEvent.CallDoubted(c.moment(), c.ioctl()), "a payload that was not recorded");
   }
 
   private static Decision other(VcpuCommand.Other c) {
@@ -381,6 +387,7 @@ public final class VcpuModel {
       case VcpuCommand.Run _ -> Ioctl.RUN;
       case VcpuCommand.SetupMce _ -> Ioctl.X86_SETUP_MCE;
       case VcpuCommand.BadPointer c -> c.ioctl();
+      case VcpuCommand.Unseen c -> c.ioctl();
       case VcpuCommand.Other c -> c.ioctl();
     };
   }

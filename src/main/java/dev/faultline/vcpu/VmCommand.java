@@ -1,5 +1,6 @@
 package dev.faultline.vcpu;
 
+import dev.faultline.Bytes;
 import dev.faultline.kvm.Ioctl;
 import dev.faultline.kvm.KvmEnableCap;
 import dev.faultline.kvm.KvmUserspaceMemoryRegion;
@@ -27,6 +28,14 @@ public sealed interface VmCommand {
   /** An ioctl whose argument does not point to readable memory. */
   record BadPointer(int moment, Ioctl ioctl) implements VmCommand {}
 
-  /** Any other ioctl of a VM. */
-  record Other(int moment, Ioctl ioctl) implements VmCommand {}
+  /** An ioctl whose payload the source does not show: nobody knows what it did. */
+  record Unseen(int moment, Ioctl ioctl) implements VmCommand {}
+
+  /**
+   * Any other ioctl of a VM.
+   *
+   * @param arg the argument, where it is no pointer
+   * @param payload what the argument points to
+   */
+  record Other(int moment, Ioctl ioctl, long arg, Bytes payload) implements VmCommand {}
 }

@@ -1,6 +1,7 @@
 package dev.faultline.vcpu;
 
 import dev.faultline.kvm.Errno;
+import dev.faultline.kvm.Ioctl;
 import dev.faultline.kvm.KvmCap;
 import dev.faultline.kvm.KvmUserspaceMemoryRegion;
 import java.util.ArrayList;
@@ -35,6 +36,9 @@ public final class VmRules {
       case VmCommand.EnableCap c -> enableCap(vm, c);
       case VmCommand.SetMemoryRegion c -> new Result(Outcome.ZERO, withSlot(vm, c.region()));
       case VmCommand.BadPointer _ -> refused(vm, Errno.EFAULT, CallCheck.ARGUMENT_UNREADABLE);
+      case VmCommand.Unseen u ->
+          new Result(
+              new Outcome.Undecided("a payload that was not recorded"), unseen(vm, u.ioctl()));
       case VmCommand.Other o -> other(vm, o);
     };
   }
@@ -54,7 +58,26 @@ public final class VmRules {
       case VmCommand.EnableCap c ->
           doubtedCap(vm, KvmCap.of(Integer.toUnsignedLong(c.cap().cap())));
       case VmCommand.SetMemoryRegion _ -> vm.withSlots(null);
+      case VmCommand.Unseen u -> unseen(vm, u.ioctl());
       case VmCommand.BadPointer _, VmCommand.Other _ -> vm;
+    };
+  }
+
+  /** The VM after a call that nobody knows the payload of. */
+  private static Vm unseen(Vm vm, Ioctl ioctl) {
+    return switch (ioctl) {
+      case ENABLE_CAP -> {
+        Vm.Settings s = vm.settings();
+        Vm.Irqchip chip = vm.irqchip() == Vm.Irqchip.NONE ? Vm.Irqchip.UNKNOWN : vm.irqchip();
+        yield vm.withIrqchip(chip)
+            .withSettings(
+                s.withTripleFaultEvent(Answer.CANNOT_TELL)
+                    .withExceptionPayload(Answer.CANNOT_TELL)
+                    .withX2apicApi(Answer.CANNOT_TELL)
+                    .withMaxVcpuId(Vm.Settings.UNKNOWN_LIMIT));
+      }
+      case SET_USER_MEMORY_REGION, SET_USER_MEMORY_REGION2 -> vm.withSlots(null);
+      default -> vm;
     };
   }
 
