@@ -5,6 +5,7 @@ import dev.faultline.report.MomentRow.Result;
 import dev.faultline.report.MomentRow.Sort;
 import dev.faultline.vcpu.FaultCause;
 import dev.faultline.vcpu.Outcome;
+import dev.faultline.vcpu.PageShown;
 import dev.faultline.vcpu.Recorded;
 import dev.faultline.vcpu.RunResult;
 import dev.faultline.vcpu.TimelineEvent;
@@ -91,8 +92,7 @@ final class InsideRows {
     Check check =
         switch (predicted) {
           case Outcome.Refused r when result.errno() == r.errno().number() -> r.check();
-          case Outcome.Exits e when result.ret() == 0 && result.run().exit() == e.exit() ->
-              e.check();
+          case Outcome.Exits e when result.ret() == 0 && result.exit() == e.exit() -> e.check();
           case null, default -> null;
         };
     return new MomentRow(
@@ -106,7 +106,9 @@ final class InsideRows {
         new Result(result.ret(), result.errno()),
         check,
         List.of(),
-        result.ret() == 0 ? CallWords.exit(result.run()) : "");
+        result.ret() == 0 && result.shown() != PageShown.NOTHING
+            ? CallWords.exit(result.run())
+            : "");
   }
 
   private static String exit(String flags, long rip) {

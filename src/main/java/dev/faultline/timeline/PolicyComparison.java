@@ -141,7 +141,8 @@ public final class PolicyComparison {
       case VcpuCommand.SetSregs c -> c.sregs().raw();
       case VcpuCommand.SetSregs2 c -> c.sregs().raw();
       case VcpuCommand.SetNestedState c -> held(c.state());
-      case VcpuCommand.GetNestedState _ -> held(new KvmNestedState(call.reply()));
+      case VcpuCommand.GetNestedState _ when !call.reply().isEmpty() ->
+          held(new KvmNestedState(call.reply()));
       default -> call.reply();
     };
   }

@@ -17,6 +17,7 @@ import dev.faultline.kvm.KvmXsave;
 import dev.faultline.svm.Vmcb;
 import dev.faultline.vcpu.Recorded;
 import dev.faultline.vcpu.Reply;
+import dev.faultline.vcpu.ShownFields;
 import dev.faultline.vcpu.TimelineEvent;
 import dev.faultline.vcpu.VcpuCommand;
 import dev.faultline.vmx.Vmcs12;
@@ -30,6 +31,9 @@ final class ReadFacts {
 
   static @Nullable TimelineEvent of(Recorded.VcpuCall call, Ioctl ioctl, int m) {
     Bytes raw = payload(call);
+    if (call.replyShown() != null) {
+      return new TimelineEvent.FieldsShown(m, ioctl, new ShownFields(raw, call.replyShown()));
+    }
     return switch (ioctl) {
       case GET_REGS -> new TimelineEvent.RegsRead(m, new KvmRegs(raw));
       case GET_SREGS -> new TimelineEvent.SregsRead(m, new KvmSregs(raw));

@@ -406,11 +406,7 @@ public final class Reexecution {
       runs.run(moment, v, call, decision, call.run());
       return;
     }
-    if (ioctl == Ioctl.RUN) {
-      runs.unseen();
-    } else {
-      callsTotal++;
-    }
+    callsTotal++;
     boolean agrees =
         compareReturn(
             moment,
@@ -536,7 +532,7 @@ public final class Reexecution {
       if (counted) {
         fieldsTotal++;
       }
-      if (!reply.known(f)) {
+      if (!reply.known(f) || !shown(call, f)) {
         continue;
       }
       long predicted = reply.predicted(f);
@@ -564,6 +560,10 @@ public final class Reexecution {
     }
     fieldsTotal += ReadFacts.fieldsBeyond(reply, call, ioctl);
     return doubted;
+  }
+
+  private static boolean shown(Recorded.VcpuCall call, int field) {
+    return call.replyShown() == null || call.replyShown().has(field);
   }
 
   private static @Nullable Long recorded(Reply reply, int field, Bytes payload) {

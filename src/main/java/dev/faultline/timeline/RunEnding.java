@@ -141,7 +141,7 @@ public enum RunEnding {
       }
       return result.errno() == Errno.EINTR.number() ? INTERRUPTED : UNTOLD;
     }
-    KvmExit exit = result.run().exit();
+    KvmExit exit = result.exit();
     if (exit == null) {
       return UNTOLD;
     }

@@ -11,6 +11,7 @@ import dev.faultline.vcpu.Answer;
 import dev.faultline.vcpu.Decision;
 import dev.faultline.vcpu.FaultCause;
 import dev.faultline.vcpu.Outcome;
+import dev.faultline.vcpu.PageShown;
 import dev.faultline.vcpu.Recorded;
 import dev.faultline.vcpu.RunResult;
 import dev.faultline.vcpu.TimelineEvent;
@@ -37,11 +38,6 @@ final class Runs {
     copy.judged = judged;
     copy.agree = agree;
     return copy;
-  }
-
-  /** A KVM_RUN of which only the return value was recorded. */
-  void unseen() {
-    total++;
   }
 
   Tally tally() {
@@ -178,8 +174,12 @@ final class Runs {
     if (run == null || call.ret() != 0) {
       return returned;
     }
-    KvmExit exit = run.result().run().exit();
-    return exit == null ? "exit reason " + run.result().run().exitReason() : exit.name();
+    RunResult result = run.result();
+    if (result.shown() == PageShown.NOTHING) {
+      return returned;
+    }
+    KvmExit exit = result.exit();
+    return exit == null ? "exit reason " + result.run().exitReason() : exit.name();
   }
 
   /**
@@ -285,7 +285,8 @@ final class Runs {
       boolean same =
           traced < 0
               ? result.ret() < 0 && result.errno() == -traced
-              : result.ret() == 0 && result.run().exitReason() == traced;
+              : result.ret() == 0
+                  && (result.shown() == PageShown.NOTHING || result.run().exitReason() == traced);
       if (!same) {
         contradicted(
             moment, call, tracedWords(traced), "the tracepoint kvm_userspace_exit says so");
@@ -313,6 +314,9 @@ final class Runs {
     boolean interrupted = run.exit() == KvmExit.KVM_EXIT_INTR;
     if (result.ret() > 0) {
       return "0 or -1";
+    }
+    if (!result.showsPage()) {
+      return null;
     }
     if (result.ret() == 0 && interrupted) {
       return "-1 EINTR";

@@ -1,7 +1,10 @@
 package dev.faultline.trace;
 
 import dev.faultline.Bytes;
+import dev.faultline.FieldSet;
+import dev.faultline.vcpu.PageShown;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * One line of a recording, parsed: what the recorder saw, and nothing concluded from it.
@@ -153,21 +156,52 @@ public sealed interface Observation {
   /**
    * The bytes behind the argument, and kvm_run; each empty where there is none.
    *
-   * @param seen whether the source shows payloads; text of strace or ftrace shows the call and not
-   *     what its argument pointed to, which is then unknown and neither zero nor unreadable
+   * @param holding how much of all that the source shows; text of strace or ftrace shows the call
+   *     and mostly not what its argument pointed to, which is then unknown and neither zero nor
+   *     unreadable
    */
-  record Payload(Bytes in, Bytes out, Bytes runIn, Bytes runOut, Extras extras, boolean seen) {
+  record Payload(Bytes in, Bytes out, Bytes runIn, Bytes runOut, Extras extras, Holding holding) {
     /** There are no bytes. */
     public static final Payload NONE =
         new Payload(Bytes.EMPTY, Bytes.EMPTY, Bytes.EMPTY, Bytes.EMPTY, Extras.NONE);
 
     /** There may be bytes, but nobody recorded them. */
     public static final Payload UNSEEN =
-        new Payload(Bytes.EMPTY, Bytes.EMPTY, Bytes.EMPTY, Bytes.EMPTY, Extras.NONE, false);
+        new Payload(
+            Bytes.EMPTY, Bytes.EMPTY, Bytes.EMPTY, Bytes.EMPTY, Extras.NONE, Holding.NOTHING);
 
     /** The payload of a call whose payload was recorded. */
     public Payload(Bytes in, Bytes out, Bytes runIn, Bytes runOut, Extras extras) {
-      this(in, out, runIn, runOut, extras, true);
+      this(in, out, runIn, runOut, extras, Holding.WHOLE);
+    }
+
+    /** Whether the source shows everything that was read and written. */
+    public boolean seen() {
+      return holding.whole();
+    }
+  }
+
+  /**
+   * How much of a call's payload the source shows.
+   *
+   * @param whole whether empty bytes mean that there were none
+   * @param fields the only fields of the struct that are shown, by their index in its layout; null
+   *     if all are, or none
+   * @param page how much of kvm_run
+   */
+  record Holding(boolean whole, @Nullable FieldSet fields, PageShown page) {
+    /** Everything that was read and written. */
+    public static final Holding WHOLE = new Holding(true, null, PageShown.WHOLE);
+
+    /** No payload: what it was is unknown. */
+    public static final Holding NOTHING = new Holding(false, null, PageShown.NOTHING);
+
+    /** Of kvm_run only why KVM_RUN returned. */
+    public static final Holding EXIT_REASON = new Holding(false, null, PageShown.EXIT_REASON);
+
+    /** A struct of which these fields are shown. */
+    public static Holding of(FieldSet fields) {
+      return new Holding(false, fields, PageShown.NOTHING);
     }
   }
 

@@ -1,6 +1,7 @@
 package dev.faultline.trace;
 
 import dev.faultline.Bytes;
+import dev.faultline.FieldSet;
 import dev.faultline.FormatException;
 import dev.faultline.kvm.Errno;
 import dev.faultline.kvm.FdKind;
@@ -26,8 +27,10 @@ import dev.faultline.kvm.KvmVcpuEvents;
 import dev.faultline.kvm.KvmXcrs;
 import dev.faultline.kvm.KvmXsave;
 import dev.faultline.vcpu.HostFact;
+import dev.faultline.vcpu.PageShown;
 import dev.faultline.vcpu.Recorded;
 import dev.faultline.vcpu.RunInput;
+import dev.faultline.vcpu.ShownFields;
 import dev.faultline.vcpu.VcpuCommand;
 import dev.faultline.vcpu.VmCommand;
 import java.util.ArrayList;
@@ -219,16 +222,18 @@ public final class RecordedCalls {
     int slash = call.obj().indexOf('/');
     String vm = slash < 0 ? call.obj() : call.obj().substring(0, slash);
     boolean unseen = isUnseen(call, ioctl);
+    FieldSet fields = call.payload().holding().fields();
     VcpuCommand command =
         unseen
-            ? new VcpuCommand.Unseen(moment, ioctl, ioctl == Ioctl.RUN ? tracedExit(call) : null)
+            ? new VcpuCommand.Unseen(
+                moment, ioctl, ioctl == Ioctl.RUN ? exit(call) : null, shown(call.in(), fields))
             : unreadable(call, ioctl)
                 ? new VcpuCommand.BadPointer(moment, ioctl)
                 : ioctl == Ioctl.RUN
                     ? new VcpuCommand.Run(
                         moment, new RunInput(call.arg(), new KvmRun(call.runIn())))
                     : command(call, ioctl, moment);
-    Recorded.Run run = ioctl == Ioctl.RUN && !unseen ? TracedRuns.of(call) : null;
+    Recorded.Run run = ioctl == Ioctl.RUN ? TracedRuns.of(call) : null;
     return new Recorded.VcpuCall(
         call.seq(),
         call.enterNs(),
@@ -240,6 +245,7 @@ public final class RecordedCalls {
         call.ret(),
         call.errno(),
         call.out(),
+        call.out().isEmpty() ? null : fields,
         ioctl == Ioctl.RUN ? List.of() : failedChecks(call.trace()),
         run);
   }
@@ -252,17 +258,27 @@ public final class RecordedCalls {
     if (call.payload().seen()) {
       return false;
     }
-    return switch (ioctl) {
-      case RUN, SET_IRQCHIP, SET_PIT -> true;
-      default ->
-          ioctl.direction() == Ioctl.Direction.WRITE
-              || ioctl.direction() == Ioctl.Direction.READ_WRITE;
-    };
+    boolean reads =
+        switch (ioctl) {
+          case SET_IRQCHIP, SET_PIT -> true;
+          default ->
+              ioctl.direction() == Ioctl.Direction.WRITE
+                  || ioctl.direction() == Ioctl.Direction.READ_WRITE;
+        };
+    boolean held = !call.in().isEmpty() && call.payload().holding().fields() == null;
+    return ioctl == Ioctl.RUN || (reads && !held);
   }
 
-  /** Why KVM_RUN came back, as far as something other than kvm_run tells. */
-  private static @Nullable KvmExit tracedExit(Observation.Call call) {
+  private static @Nullable ShownFields shown(Bytes struct, @Nullable FieldSet fields) {
+    return fields == null || struct.isEmpty() ? null : new ShownFields(struct, fields);
+  }
+
+  /** Why KVM_RUN came back, as far as the source tells without the whole of kvm_run. */
+  private static @Nullable KvmExit exit(Observation.Call call) {
     KvmExit exit = null;
+    if (call.payload().holding().page() == PageShown.EXIT_REASON && call.ret() == 0) {
+      exit = new KvmRun(call.runOut()).exit();
+    }
     for (TraceEvent event : call.trace()) {
       if (event instanceof TraceEvent.UserspaceExit e && !e.failed()) {
         exit = KvmExit.of(e.number());

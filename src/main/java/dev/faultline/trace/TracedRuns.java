@@ -4,6 +4,7 @@ import dev.faultline.kvm.Errno;
 import dev.faultline.kvm.KvmExit;
 import dev.faultline.kvm.KvmRun;
 import dev.faultline.vcpu.Answer;
+import dev.faultline.vcpu.PageShown;
 import dev.faultline.vcpu.Recorded;
 import dev.faultline.vcpu.RunResult;
 import dev.faultline.vcpu.TimelineEvent;
@@ -27,12 +28,19 @@ final class TracedRuns {
           i + 1 < trace.size() && trace.get(i + 1) instanceof TraceEvent.NestedVmExit;
       reading.read(trace.get(i), nestedNext);
     }
-    KvmRun run = new KvmRun(call.runOut());
+    PageShown shown = call.payload().holding().page();
+    KvmRun run = shown == PageShown.NOTHING ? KvmRun.zero() : new KvmRun(call.runOut());
+    Integer traced = reading.tracedExit;
+    if (shown == PageShown.NOTHING && call.ret() == 0 && traced != null && traced >= 0) {
+      run = run.withExitReason(traced);
+      shown = PageShown.EXIT_REASON;
+    }
     RunResult result =
         new RunResult(
             call.ret(),
             call.errno(),
             run,
+            shown,
             ranGuest(call, run, reading),
             ranL1(call.coverage(), reading),
             call.coverage() == TraceCoverage.COMPLETE || call.coverage() == TraceCoverage.FILTERED);
@@ -54,6 +62,7 @@ final class TracedRuns {
     }
     boolean rejected =
         call.ret() == 0
+            && call.payload().holding().page() != PageShown.NOTHING
             && (run.exit() == KvmExit.KVM_EXIT_INTERNAL_ERROR || run.exit() == null)
             && call.coverage() == TraceCoverage.FILTERED;
     return rejected ? Answer.NO : Answer.CANNOT_TELL;

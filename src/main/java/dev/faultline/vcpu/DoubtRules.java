@@ -11,6 +11,21 @@ import dev.faultline.kvm.KvmVcpuEvents;
 final class DoubtRules {
   private DoubtRules() {}
 
+  /** What a trace prints of the general or special registers. */
+  static Vcpu evolve(Vcpu v, TimelineEvent.FieldsShown e) {
+    Vcpu.Registers r = v.registers();
+    ShownFields shown = e.shown();
+    return switch (e.ioctl()) {
+      case SET_REGS, GET_REGS ->
+          Validity.recompute(
+              v.withRegisters(r.withRegs(r.regs().learn(shown.bytes(), shown.fields()))));
+      case SET_SREGS, GET_SREGS ->
+          Validity.recompute(
+              v.withRegisters(r.withSregs(r.sregs().learn(shown.bytes(), shown.fields()))));
+      default -> v;
+    };
+  }
+
   static Vcpu evolve(Vcpu v, TimelineEvent.CallDoubted e) {
     int m = e.moment();
     Vcpu.Registers r = v.registers();

@@ -203,7 +203,7 @@ final class GuestRunRules {
 
   /** Whether KVM_RUN returned because of an instruction that the guest was executing. */
   private static boolean executing(RunResult result) {
-    KvmExit exit = result.run().exit();
+    KvmExit exit = result.exit();
     return result.ret() == 0
         && (exit == KvmExit.KVM_EXIT_IO
             || exit == KvmExit.KVM_EXIT_MMIO
@@ -252,7 +252,7 @@ final class GuestRunRules {
     if (possible.isNo()) {
       return nested;
     }
-    if (result.ret() == 0 && result.run().exit() == KvmExit.KVM_EXIT_SHUTDOWN) {
+    if (!result.shutDown().isNo()) {
       return unknownAfter(nested, moment);
     }
     Nested.Mode mode = nested.mode();
@@ -313,7 +313,9 @@ final class GuestRunRules {
 
   /** Newer kernels say in the shared page whether L2 was active. */
   private static Nested guestModeFlagged(Vcpu v, RunResult result, Nested nested) {
-    if (v.kernel().version().compareTo(KernelVersion.V6_12) < 0 || !v.kernel().versionCertain()) {
+    if (v.kernel().version().compareTo(KernelVersion.V6_12) < 0
+        || !v.kernel().versionCertain()
+        || !result.showsPage()) {
       return nested;
     }
     boolean guest = (result.run().flags() & KvmRun.KVM_RUN_X86_GUEST_MODE) != 0;
@@ -324,7 +326,7 @@ final class GuestRunRules {
 
   /** The shared page shows CR8, IA32_APIC_BASE and SMM after every KVM_RUN. */
   private static Vcpu readPage(Vcpu v, RunResult result, int moment) {
-    if (result.ranGuest().isNo()) {
+    if (result.ranGuest().isNo() || !result.showsPage()) {
       return v;
     }
     KvmRun run = result.run();

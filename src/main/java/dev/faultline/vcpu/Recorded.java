@@ -1,6 +1,7 @@
 package dev.faultline.vcpu;
 
 import dev.faultline.Bytes;
+import dev.faultline.FieldSet;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
@@ -54,6 +55,7 @@ public sealed interface Recorded {
    * @param ret the return value
    * @param errno the error number, or 0
    * @param reply the payload that the kernel wrote, or {@link Bytes#EMPTY}
+   * @param replyShown the fields of the reply that the input holds, or null when it holds all
    * @param failedChecks what the tracepoint kvm_nested_vmenter_failed printed during the call
    * @param run for KVM_RUN only
    */
@@ -68,6 +70,7 @@ public sealed interface Recorded {
       int ret,
       int errno,
       Bytes reply,
+      @Nullable FieldSet replyShown,
       List<String> failedChecks,
       @Nullable Run run)
       implements Recorded {}

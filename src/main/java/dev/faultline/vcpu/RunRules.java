@@ -248,7 +248,7 @@ final class RunRules {
       return Completion.NONE;
     }
     KvmRun run = result.run();
-    KvmExit exit = run.exit();
+    KvmExit exit = result.exit();
     if (exit == null) {
       return Completion.UNKNOWN;
     }

@@ -106,8 +106,7 @@ final class SvmRunRules {
     if (impossible(before)) {
       return nested;
     }
-    boolean shutdown = result.ret() == 0 && result.run().exit() == KvmExit.KVM_EXIT_SHUTDOWN;
-    if (shutdown || !result.traced()) {
+    if (!result.shutDown().isNo() || !result.traced()) {
       return new Nested(
           Nested.Mode.UNKNOWN,
           nested.header(),

@@ -180,6 +180,9 @@ public sealed interface TimelineEvent {
   /** A recorded read contradicts what was known of these fields. */
   record ReadDoubted(int moment, Reply doubted, FieldSet fields) implements TimelineEvent {}
 
+  /** Some fields of the struct that this call wrote or read, and nothing of the others. */
+  record FieldsShown(int moment, Ioctl ioctl, ShownFields shown) implements TimelineEvent {}
+
   /** A call that changes nothing of what is modelled. */
   record CallNoted(int moment, Ioctl ioctl) implements TimelineEvent {}
 

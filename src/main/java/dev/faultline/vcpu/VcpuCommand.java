@@ -136,8 +136,10 @@ public sealed interface VcpuCommand {
    * An ioctl whose payload the source does not show: nobody knows what it wrote.
    *
    * @param exit for KVM_RUN, why it came back, where the source tells that much; else null
+   * @param shown the fields that the source does show of what userspace wrote; null if none
    */
-  record Unseen(int moment, Ioctl ioctl, @Nullable KvmExit exit) implements VcpuCommand {}
+  record Unseen(int moment, Ioctl ioctl, @Nullable KvmExit exit, @Nullable ShownFields shown)
+      implements VcpuCommand {}
 
   /**
    * Any other ioctl of a vCPU.

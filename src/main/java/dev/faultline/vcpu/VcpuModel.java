@@ -21,6 +21,7 @@ import dev.faultline.x86.Cr0;
 import dev.faultline.x86.DescriptorTable;
 import dev.faultline.x86.Segment;
 import dev.faultline.x86.SegmentRegister;
+import java.util.ArrayList;
 import java.util.List;
 
 /**
@@ -130,8 +131,13 @@ public final class VcpuModel {
   }
 
   private static Decision unseen(VcpuCommand.Unseen c) {
-    return Decision.undecided(
-        new TimelineEvent.CallDoubted(c.moment(), c.ioctl()), "a payload that was not recorded");
+    List<TimelineEvent> events = new ArrayList<>();
+    events.add(new TimelineEvent.CallDoubted(c.moment(), c.ioctl()));
+    if (c.shown() != null) {
+      events.add(new TimelineEvent.FieldsShown(c.moment(), c.ioctl(), c.shown()));
+    }
+    return new Decision(
+        new Outcome.Undecided("a payload that was not recorded"), List.copyOf(events), null);
   }
 
   private static Decision other(VcpuCommand.Other c) {
@@ -189,6 +195,7 @@ public final class VcpuModel {
       case TimelineEvent.CallRefused _ -> v;
       case TimelineEvent.CallDoubted e -> DoubtRules.evolve(v, e);
       case TimelineEvent.ReadDoubted e -> DoubtRules.evolve(v, e);
+      case TimelineEvent.FieldsShown e -> DoubtRules.evolve(v, e);
       case TimelineEvent.CallNoted e -> noted(v, e);
       case TimelineEvent.MceSetUp e -> mceSetUp(v, e);
       case TimelineEvent.RunEntered e -> RunRules.evolve(v, e);

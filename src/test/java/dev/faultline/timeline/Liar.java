@@ -137,7 +137,8 @@ final class Liar {
         new Lie(
             Lie.Kind.PAYLOAD_BYTE,
             "byte " + at + " (" + span.field() + ") ^ 0x" + Integer.toHexString(flipped),
-            withPayload(call, new Payload(p.in(), out, p.runIn(), p.runOut(), p.extras()))));
+            withPayload(
+                call, new Payload(p.in(), out, p.runIn(), p.runOut(), p.extras(), p.holding()))));
   }
 
   /** The bytes that the model predicts. */
@@ -218,7 +219,8 @@ final class Liar {
 
   private static Call withRunOut(Call call, Bytes runOut) {
     Payload p = call.payload();
-    return withPayload(call, new Payload(p.in(), p.out(), p.runIn(), runOut, p.extras()));
+    return withPayload(
+        call, new Payload(p.in(), p.out(), p.runIn(), runOut, p.extras(), p.holding()));
   }
 
   private static Call withPayload(Call call, Payload payload) {
