@@ -83,11 +83,14 @@ public final class MomentLog implements TimelineListener {
     return switch (heard.fact()) {
       case Recorded.VcpuCall c -> {
         Ioctl ioctl = VcpuModel.ioctl(c.command());
+        Result result = c.run() == null ? new Result(c.ret(), c.errno()) : null;
+        Check stopped = before == null ? null : VcpuModel.stopped(before, c.command(), c.ret());
         yield call(
             heard,
             c.vcpu(),
             ioctl.uapiName(),
-            c.run() == null ? new Result(c.ret(), c.errno()) : null,
+            result,
+            stopped != null ? stopped : check(heard.predicted(), result),
             c.run() == null && (c.ret() >= 0 || !c.reply().isEmpty() || !payload.in().isEmpty())
                 ? CallChanges.of(before, payload, c.ret())
                 : List.of(),
@@ -133,6 +136,17 @@ public final class MomentLog implements TimelineListener {
       @Nullable Result result,
       List<FieldChange> changes,
       String text) {
+    return call(heard, lane, name, result, check(heard.predicted(), result), changes, text);
+  }
+
+  private static MomentRow call(
+      Heard heard,
+      String lane,
+      String name,
+      @Nullable Result result,
+      @Nullable Check check,
+      List<FieldChange> changes,
+      String text) {
     Recorded fact = heard.fact();
     return new MomentRow(
         heard.moment(),
@@ -143,7 +157,7 @@ public final class MomentLog implements TimelineListener {
         Sort.FACT,
         name,
         result,
-        check(heard.predicted(), result),
+        check,
         changes,
         text);
   }

@@ -3,6 +3,7 @@ package dev.faultline.timeline;
 import dev.faultline.Check;
 import dev.faultline.vcpu.CallCheck;
 import dev.faultline.vcpu.EventsCheck;
+import dev.faultline.vcpu.MsrCheck;
 import dev.faultline.vcpu.NestedPhase;
 import dev.faultline.vcpu.NestedStateCheck;
 import dev.faultline.vcpu.NestedTransition;
@@ -40,6 +41,8 @@ public final class Coverage implements TimelineListener {
     switch (predicted) {
       case Outcome.Refused r -> checks.merge(r.check().id(), 1L, Long::sum);
       case Outcome.Exits e -> checks.merge(e.check().id(), 1L, Long::sum);
+      case Outcome.Returns r when r.stopped() != null ->
+          checks.merge(r.stopped().id(), 1L, Long::sum);
       case Outcome.Runs _, Outcome.Returns _, Outcome.Succeeds _, Outcome.Undecided _ -> {}
     }
     if (fact instanceof Recorded.VcpuCall call) {
@@ -114,6 +117,7 @@ public final class Coverage implements TimelineListener {
     all.addAll(List.of(EventsCheck.values()));
     all.addAll(List.of(NestedStateCheck.values()));
     all.addAll(List.of(SvmNestedCheck.values()));
+    all.addAll(List.of(MsrCheck.values()));
     all.addAll(List.of(CallCheck.values()));
     all.addAll(List.of(GuestStateCheck.values()));
     all.addAll(List.of(VmEntryCheck.values()));

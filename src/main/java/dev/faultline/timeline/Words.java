@@ -1,6 +1,7 @@
 package dev.faultline.timeline;
 
 import dev.faultline.Check;
+import dev.faultline.kvm.Errno;
 import dev.faultline.vcpu.Outcome;
 import dev.faultline.vcpu.TimelineEvent;
 
@@ -25,6 +26,7 @@ public final class Words {
   /** The rule behind the outcome. */
   public static String because(Outcome outcome) {
     return switch (outcome) {
+      case Outcome.Returns r when r.stopped() != null -> check(r.stopped());
       case Outcome.Returns _, Outcome.Succeeds _ -> "no check of KVM fails";
       case Outcome.Refused r -> check(r.check());
       case Outcome.Exits e -> check(e.check());
@@ -41,6 +43,23 @@ public final class Words {
       case NO_PAGE_ROOT -> "the root of L2's page tables lies in no memory slot";
       case INVALID_GUEST_STATE -> failed == null ? "L2's state needs emulation" : check(failed);
     };
+  }
+
+  static boolean isEio(int ret, int errno) {
+    return ret < 0 && errno == Errno.EIO.number();
+  }
+
+  static String hex(long value) {
+    return "0x" + Long.toHexString(value);
+  }
+
+  /** What a call returned, e.g. {@code 0} or {@code -1 EINVAL}. */
+  static String returned(int ret, int errno) {
+    if (ret >= 0) {
+      return Integer.toString(ret);
+    }
+    Errno known = Errno.of(errno);
+    return ret + " " + (known == null ? "errno " + errno : known.name());
   }
 
   private static String check(Check check) {

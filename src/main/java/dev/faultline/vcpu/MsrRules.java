@@ -46,19 +46,19 @@ final class MsrRules {
     for (int i = 0; i < entries; i++) {
       MsrFate fate = batch.next(msrs, i);
       if (fate.accepted().isNo()) {
-        return done(c, i);
+        return done(c, i, fate.check());
       }
       if (!fate.accepted().isKnown()) {
         return Decision.undecided(
             new TimelineEvent.MsrsSet(c.moment(), msrs, i, false), missing(msrs, i, fate));
       }
     }
-    return done(c, entries);
+    return done(c, entries, null);
   }
 
-  private static Decision done(VcpuCommand.SetMsrs c, int processed) {
+  private static Decision done(VcpuCommand.SetMsrs c, int processed, @Nullable MsrCheck stopped) {
     return Decision.of(
-        new Outcome.Returns(processed),
+        new Outcome.Returns(processed, stopped),
         new TimelineEvent.MsrsSet(c.moment(), c.msrs(), processed, true));
   }
 
@@ -72,16 +72,23 @@ final class MsrRules {
     return "entry " + entry + ", " + Msr.name(msrs.index(entry)) + ": " + fate.missing();
   }
 
-  /** The check that stops KVM_SET_MSRS at this entry; null if none certainly does. */
+  /**
+   * The check that stops KVM_SET_MSRS at this entry, after KVM accepted those before it; null if
+   * none certainly does.
+   */
   static @Nullable MsrCheck refusal(Vcpu v, KvmMsrs msrs, int entry) {
     MsrWrites batch = new MsrWrites(v);
     for (int i = 0; i < entry; i++) {
-      MsrFate before = batch.next(msrs, i);
-      if (!before.accepted().isYes()) {
-        return null;
-      }
+      batch.next(msrs, i);
     }
     return batch.next(msrs, entry).check();
+  }
+
+  /** The check that stops KVM_GET_MSRS at an entry; null if none certainly does. */
+  static @Nullable MsrCheck unreadable(Vcpu v, KvmMsrs msrs, int entry) {
+    MsrReader reader = new MsrReader(v);
+    reader.read(msrs.index(entry));
+    return reader.fate().check();
   }
 
   static Vcpu evolve(Vcpu v, TimelineEvent.MsrsSet e) {
@@ -157,7 +164,8 @@ final class MsrRules {
       reader.read(msrs.index(i));
       Answer readable = reader.fate().accepted();
       if (readable.isNo()) {
-        return new Decision(new Outcome.Returns(i), List.of(), shown.reply(i, true));
+        return new Decision(
+            new Outcome.Returns(i, reader.fate().check()), List.of(), shown.reply(i, true));
       }
       if (!readable.isKnown()) {
         return new Decision(

@@ -8,8 +8,16 @@ import org.jspecify.annotations.Nullable;
 /** What KVM answers to a call, as far as its rules and the known state tell. */
 public sealed interface Outcome {
 
-  /** The call returns this value. */
-  record Returns(long value) implements Outcome {}
+  /**
+   * The call returns this value.
+   *
+   * @param stopped what ended it early, where the value counts entries that were processed
+   */
+  record Returns(long value, @Nullable Check stopped) implements Outcome {
+    public Returns(long value) {
+      this(value, null);
+    }
+  }
 
   /** The call succeeds with a value that is a new descriptor, or otherwise KVM's to choose. */
   record Succeeds() implements Outcome {}

@@ -1,6 +1,7 @@
 package dev.faultline.vcpu;
 
 import dev.faultline.Bytes;
+import dev.faultline.Check;
 import dev.faultline.FieldSet;
 import dev.faultline.kvm.Errno;
 import dev.faultline.kvm.Ioctl;
@@ -23,6 +24,7 @@ import dev.faultline.x86.Segment;
 import dev.faultline.x86.SegmentRegister;
 import java.util.ArrayList;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The model of a vCPU: {@link #decide} says what KVM answers to a command and what the call does,
@@ -145,6 +147,23 @@ public final class VcpuModel {
     return switch (c.ioctl()) {
       case TPR_ACCESS_REPORTING, SET_VAPIC_ADDR, SET_SIGNAL_MASK -> Decision.done(noted);
       default -> Decision.undecided(noted, "an ioctl that is not modelled");
+    };
+  }
+
+  /**
+   * The check that ended a call early which returns how many entries of its list it processed; null
+   * if it processed all, or none certainly fails.
+   *
+   * @param before the vCPU before the call
+   * @param ret what was recorded
+   */
+  public static @Nullable Check stopped(Vcpu before, VcpuCommand command, int ret) {
+    return switch (command) {
+      case VcpuCommand.SetMsrs c when ret >= 0 && ret < c.msrs().held() ->
+          MsrRules.refusal(before, c.msrs(), ret);
+      case VcpuCommand.GetMsrs c when ret >= 0 && ret < c.msrs().held() ->
+          MsrRules.unreadable(before, c.msrs(), ret);
+      default -> null;
     };
   }
 

@@ -157,4 +157,19 @@ final class ShowVerbTest {
     assertThat(ended.out().lines().count()).isEqualTo(5);
     assertThat(ended.err()).contains("torn.jsonl:6");
   }
+
+  @Test
+  void a_list_of_msrs_that_ends_early_shows_the_check_that_ended_it() throws IOException {
+    List<JsonNode> stopped =
+        rows("fuzz-restore-order").stream()
+            .filter(row -> row.path("text").asText().contains("stopped at IA32_FEATURE_CONTROL"))
+            .toList();
+    assertThat(stopped).isNotEmpty();
+    assertThat(stopped)
+        .allMatch(row -> row.path("check").asText().equals("MSR_FEATURE_CONTROL_BITS"));
+    assertThat(show("fuzz-restore-order").out())
+        .contains(
+            "KVM_SET_MSRS 106 MSRs, stopped at IA32_FEATURE_CONTROL = 10"
+                + "  MSR_FEATURE_CONTROL_BITS: IA32_FEATURE_CONTROL cannot enable");
+  }
 }

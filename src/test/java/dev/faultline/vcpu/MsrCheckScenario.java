@@ -181,7 +181,7 @@ class MsrCheckScenario {
   @FieldSource("ROWS")
   void an_entry_that_breaks_a_rule_ends_the_call(Row row) {
     Decision decision = VcpuModel.decide(row.vcpu(), new VcpuCommand.SetMsrs(MOMENT, row.msrs()));
-    assertThat(decision.outcome()).isEqualTo(new Outcome.Returns(row.last()));
+    assertThat(decision.outcome()).isEqualTo(new Outcome.Returns(row.last(), row.check()));
     assertThat(MsrRules.refusal(row.vcpu(), row.msrs(), row.last())).isEqualTo(row.check());
   }
 
@@ -210,12 +210,11 @@ class MsrCheckScenario {
         .isEqualTo(new Outcome.Returns(255));
   }
 
-  @Test
-  void every_check_is_broken_by_some_row() {
-    Set<MsrCheck> missing = EnumSet.allOf(MsrCheck.class);
-    // These refuse a whole call.
-    missing.removeAll(List.of(MsrCheck.MSR_COUNT, MsrCheck.MCE_BANKS, MsrCheck.MCE_FEATURES));
-    ROWS.forEach(row -> missing.remove(row.check()));
-    assertThat(missing).isEmpty();
+  static Set<MsrCheck> covered() {
+    // These refuse a whole call: the method above, and two of MsrRulesTest.
+    Set<MsrCheck> covered =
+        EnumSet.of(MsrCheck.MSR_COUNT, MsrCheck.MCE_BANKS, MsrCheck.MCE_FEATURES);
+    ROWS.forEach(row -> covered.add(row.check()));
+    return covered;
   }
 }

@@ -47,6 +47,10 @@ class MsrRulesTest {
     return new Outcome.Returns(count);
   }
 
+  private static Outcome stops(long count, MsrCheck check) {
+    return new Outcome.Returns(count, check);
+  }
+
   @Test
   void a_new_vcpu_has_kvms_reset_values() {
     Vcpu v = plain();
@@ -65,9 +69,9 @@ class MsrRulesTest {
   void before_cpuid_a_restore_stops_at_feature_control_or_at_the_first_vmx_msr() {
     Vcpu v = created(vmx(), host(VMX));
     assertThat(set(v, Msr.IA32_PAT, 0, Msr.IA32_FEATURE_CONTROL, 5).outcome())
-        .isEqualTo(returns(1));
+        .isEqualTo(stops(1, MsrCheck.MSR_FEATURE_CONTROL_BITS));
     assertThat(set(v, Msr.IA32_FEATURE_CONTROL, 1, Msr.IA32_VMX_BASIC, BASIC).outcome())
-        .isEqualTo(returns(1));
+        .isEqualTo(stops(1, MsrCheck.MSR_NO_NESTED_VMX));
     assertThat(read(v, Msr.IA32_VMX_BASIC)).isEqualTo("refused");
   }
 
@@ -81,7 +85,7 @@ class MsrRulesTest {
   void zero_in_feature_control_ends_vmx_operation_for_the_entries_after_it() {
     Vcpu v = inVmxOperation();
     assertThat(set(v, Msr.IA32_FEATURE_CONTROL, 5, Msr.IA32_VMX_BASIC, BASIC).outcome())
-        .isEqualTo(returns(1));
+        .isEqualTo(stops(1, MsrCheck.MSR_IN_VMX_OPERATION));
     assertThat(set(v, Msr.IA32_FEATURE_CONTROL, 0, Msr.IA32_VMX_BASIC, BASIC).outcome())
         .isEqualTo(returns(2));
     Vcpu left = after(v, Msr.IA32_FEATURE_CONTROL, 0, Msr.IA32_VMX_BASIC, BASIC);
@@ -139,7 +143,8 @@ class MsrRulesTest {
   void an_address_between_both_widths_depends_on_cr4() {
     Vcpu v = plain();
     long address = 1L << 50;
-    assertThat(set(v, Msr.IA32_LSTAR, address).outcome()).isEqualTo(returns(0));
+    assertThat(set(v, Msr.IA32_LSTAR, address).outcome())
+        .isEqualTo(stops(0, MsrCheck.MSR_NOT_CANONICAL));
     Tracked wide = v.registers().sregs().edit(2).set(SregsFields.CR4, Cr4.LA57).done();
     Vcpu la57 = v.withRegisters(v.registers().withSregs(wide));
     assertThat(set(la57, Msr.IA32_LSTAR, address).outcome()).isEqualTo(returns(1));
@@ -182,7 +187,8 @@ class MsrRulesTest {
     Vcpu v =
         withCpuid(
             created(kernel(KernelVersion.V5_10, KernelModel.Vendor.VMX), host(NO_VMX)), NO_VMX);
-    assertThat(set(v, Msr.F15H_PERF_CTL0, 0).outcome()).isEqualTo(returns(0));
+    assertThat(set(v, Msr.F15H_PERF_CTL0, 0).outcome())
+        .isEqualTo(stops(0, MsrCheck.MSR_UNSUPPORTED));
     assertThat(read(v, Msr.F15H_PERF_CTL0)).isEqualTo(0L);
   }
 
@@ -202,7 +208,7 @@ class MsrRulesTest {
     Vcpu v = created(ignoring, host(NO_VMX));
     assertThat(set(v, 0x1234, 1).outcome()).isEqualTo(returns(1));
     assertThat(read(v, 0x1234)).isEqualTo(0L);
-    assertThat(set(v, Msr.IA32_PAT, 2).outcome()).isEqualTo(returns(0));
+    assertThat(set(v, Msr.IA32_PAT, 2).outcome()).isEqualTo(stops(0, MsrCheck.MSR_PAT_TYPE));
   }
 
   @Test
@@ -344,7 +350,8 @@ class MsrRulesTest {
   @Test
   void svm_has_no_vmx_msrs_and_stores_a_page_address_for_its_host_save_area() {
     Vcpu v = withCpuid(created(svm(), host(NO_VMX)), NO_VMX);
-    assertThat(set(v, Msr.IA32_VMX_BASIC, BASIC).outcome()).isEqualTo(returns(0));
+    assertThat(set(v, Msr.IA32_VMX_BASIC, BASIC).outcome())
+        .isEqualTo(stops(0, MsrCheck.MSR_UNSUPPORTED));
     Vcpu next = after(v, Msr.VM_HSAVE_PA, 0x12345);
     assertThat(read(next, Msr.VM_HSAVE_PA)).isEqualTo(0x12000L);
     assertThat(read(plain(), Msr.VM_HSAVE_PA)).isEqualTo(0L);
