@@ -30,6 +30,7 @@ final class Playback implements AutoCloseable {
   /** Plays the next fact; false if there is none. */
   boolean advance() {
     if (!reader.hasNext()) {
+      reexecution.end();
       return false;
     }
     Observation next = reader.next();

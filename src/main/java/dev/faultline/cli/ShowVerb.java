@@ -15,6 +15,7 @@ import dev.faultline.trace.Observation;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Path;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Model.OptionSpec;
@@ -76,6 +77,7 @@ final class ShowVerb implements Verb {
         while (!range.ended && !rows.isUnread() && playback.advance()) {
           rows.add(playback, log);
         }
+        rows.rest(log);
       } finally {
         // What was played before damage was met is shown.
         rows.end();
@@ -120,7 +122,18 @@ final class ShowVerb implements Verb {
       MomentReport to = report != null ? report : begin(playback.observation().enterNs());
       report = to;
       range.see(playback);
-      for (MomentRow row : log.drain(playback.before(), payload(playback.observation()))) {
+      show(log.drain(playback.before(), payload(playback.observation())), to);
+    }
+
+    /** What showed only when nothing followed. */
+    void rest(MomentLog log) throws IOException {
+      if (report != null) {
+        show(log.drain(null, CallPayload.NONE), report);
+      }
+    }
+
+    private void show(List<MomentRow> rows, MomentReport to) throws IOException {
+      for (MomentRow row : rows) {
         if (range.has(row.moment()) && (vcpus.isAll() || vcpus.takes(row.lane()))) {
           to.add(row);
         }

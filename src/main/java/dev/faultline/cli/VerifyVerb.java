@@ -10,7 +10,6 @@ import dev.faultline.report.VerificationReport.Verified;
 import dev.faultline.report.VerificationText;
 import dev.faultline.timeline.Coverage;
 import dev.faultline.timeline.TimelineListener;
-import dev.faultline.timeline.Verification;
 import dev.faultline.trace.FtraceReport;
 import dev.faultline.trace.KernelFacts;
 import dev.faultline.trace.MergeReport;
@@ -166,21 +165,18 @@ final class VerifyVerb implements Verb {
 
     private Verified verified(RecordingSource source) {
       KernelModel kernel = common.kernel(KernelFacts.model(source.readFacts()));
-      VcpuTallies tallies = new VcpuTallies(vcpus);
-      TimelineListener listener = covered == null ? tallies : tallies.and(covered);
+      TimelineListener listener = covered == null ? TimelineListener.NONE : covered;
       try (Playback playback = new Playback(source, kernel, listener)) {
         while (playback.advance()) {
-          tallies.played(playback);
           progress.lineDone();
         }
         lanes.addAll(playback.reexecution().vcpus().keySet());
         if (!several) {
           vcpus.demand(lanes, "this recording");
         }
-        Verification whole = playback.reexecution().result();
         return new Verified(
-            tallies.only(whole),
-            tallies.divergences(),
+            playback.reexecution().result(vcpus::takes),
+            playback.reexecution().divergencesFound(vcpus::takes),
             traceNote(playback.mergeReport()),
             common.kernelAsked());
       }

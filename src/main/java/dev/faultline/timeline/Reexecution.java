@@ -3,12 +3,8 @@ package dev.faultline.timeline;
 import dev.faultline.Bytes;
 import dev.faultline.FieldSet;
 import dev.faultline.FormatException;
-import dev.faultline.kvm.Errno;
 import dev.faultline.kvm.Ioctl;
 import dev.faultline.timeline.Divergence.What;
-import dev.faultline.timeline.Verification.Tally;
-import dev.faultline.vcpu.Answer;
-import dev.faultline.vcpu.CallCheck;
 import dev.faultline.vcpu.Decision;
 import dev.faultline.vcpu.KernelModel;
 import dev.faultline.vcpu.NestedPhase;
@@ -24,12 +20,12 @@ import dev.faultline.vcpu.VmCommand;
 import dev.faultline.vcpu.VmRules;
 import dev.faultline.vmx.VmEntryCheck;
 import dev.faultline.vmx.VmEntryTexts;
-import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.SequencedMap;
 import java.util.TreeMap;
+import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -40,33 +36,23 @@ import org.jspecify.annotations.Nullable;
  * <p>Feed it facts in order; each takes the moment that {@link #nextMoment()} named.
  */
 public final class Reexecution {
-  private static final int MAX_DIVERGENCES = 10_000;
-
   private final String name;
   private final Machine machine;
   private final TimelineListener listener;
   private final MomentIndex index;
-  private final List<Divergence> divergences;
-  private final List<Synthesized> synthesized;
+  private final Scores scores;
+  private final DeathWatch deaths;
   private final Runs runs;
   private final Map<String, NestedPhase> phases = new TreeMap<>();
   private boolean fromStart;
-  private long callsTotal;
-  private long callsCompared;
-  private long callsAgree;
-  private long fieldsTotal;
-  private long fieldsCompared;
-  private long fieldsAgree;
-  private long unread;
-  private @Nullable Obituary obituary;
 
   public Reexecution(String name, KernelModel kernel, TimelineListener listener) {
     this.name = name;
     this.machine = new Machine(kernel);
     this.listener = listener;
     this.index = new MomentIndex();
-    this.divergences = new ArrayList<>();
-    this.synthesized = new ArrayList<>();
+    this.scores = new Scores(listener);
+    this.deaths = new DeathWatch(machine, scores);
     this.runs = new Runs(this);
   }
 
@@ -75,28 +61,12 @@ public final class Reexecution {
     this.machine = from.machine.copy();
     this.listener = listener;
     this.index = from.index.copy();
-    this.divergences = new ArrayList<>(from.divergences);
-    this.synthesized = new ArrayList<>(from.synthesized);
-    this.runs = from.runs.copy(this);
-    this.callsTotal = from.callsTotal;
-    this.callsCompared = from.callsCompared;
-    this.callsAgree = from.callsAgree;
-    this.fieldsTotal = from.fieldsTotal;
-    this.fieldsCompared = from.fieldsCompared;
-    this.fieldsAgree = from.fieldsAgree;
-    this.unread = from.unread;
-    this.obituary = from.obituary;
+    this.scores = from.scores.copy(listener);
+    this.deaths = from.deaths.copy(machine, scores);
+    this.runs = new Runs(this);
     this.fromStart = from.fromStart;
     this.phases.putAll(from.phases);
   }
-
-  /**
-   * A KVM_RUN that failed with EIO: the next call on the VM tells whether the VM is dead, and the
-   * one after it whether that was told truly.
-   *
-   * @param alive the call that did not fail with EIO, once there was one
-   */
-  private record Obituary(int moment, Recorded.VcpuCall run, @Nullable Divergence alive) {}
 
   /** The same up to here, to be fed another rest; neither notices what the other goes on with. */
   public Reexecution fork(TimelineListener forksListener) {
@@ -125,8 +95,12 @@ public final class Reexecution {
     return machine;
   }
 
-  void add(Synthesized s) {
-    synthesized.add(s);
+  Scores scores() {
+    return scores;
+  }
+
+  DeathWatch deaths() {
+    return deaths;
   }
 
   /** The next recorded fact, converted for {@link #nextMoment()}. */
@@ -145,25 +119,26 @@ public final class Reexecution {
     }
   }
 
-  /** The result so far. */
+  /** The result, should nothing follow; more may be fed nevertheless. */
   public Verification result() {
-    settle();
-    return new Verification(
-        name,
-        machine.kernel(),
-        new Tally(callsTotal, callsCompared, callsAgree),
-        runs.tally(),
-        new Tally(fieldsTotal, fieldsCompared, fieldsAgree),
-        List.copyOf(synthesized),
-        List.copyOf(divergences),
-        unread);
+    return result(_ -> true);
   }
 
-  void diverge(Divergence divergence) {
-    if (divergences.size() < MAX_DIVERGENCES) {
-      divergences.add(divergence);
-    }
-    listener.divergence(divergence);
+  /** The result for these vCPUs and VMs alone. */
+  public Verification result(Predicate<String> lanes) {
+    Scores settled = scores.copy(TimelineListener.NONE);
+    deaths.settle(settled);
+    return settled.verification(name, machine.kernel(), lanes);
+  }
+
+  /** How many divergences there are for these; a result holds only the first ten thousand. */
+  public long divergencesFound(Predicate<String> lanes) {
+    return scores.divergencesFound(lanes);
+  }
+
+  /** Nothing follows: what waited for the next call is told to the listener. */
+  public void end() {
+    deaths.end();
   }
 
   /** Tells the listener when a vCPU changes its phase. */
@@ -203,10 +178,7 @@ public final class Reexecution {
 
   private void unreadable(Recorded.Unreadable u) {
     int moment = index.add(u.seq(), u.name());
-    unread++;
-    if (u.lane().startsWith("vm")) {
-      callsTotal++;
-    }
+    scores.unread(u.lane());
     listener.fact(moment, u, null);
   }
 
@@ -247,12 +219,12 @@ public final class Reexecution {
     Machine.Sighting sighting = machine.seeVcpu(vcpu, vm, fd, moment);
     if (sighting.mismatched() != null) {
       descriptor(sighting.mismatched(), Ioctl.CREATE_VCPU, vm, fd);
-      callsAgree--;
+      scores.calls(vm).retract();
     }
   }
 
   private void descriptor(Machine.Creation creation, Ioctl ioctl, String lane, int fd) {
-    diverge(
+    scores.diverge(
         new Divergence(
             creation.moment(),
             creation.seq(),
@@ -260,7 +232,7 @@ public final class Reexecution {
             ioctl.uapiName(),
             What.RETURN,
             null,
-            returned(creation.ret(), creation.errno()),
+            Words.returned(creation.ret(), creation.errno()),
             Integer.toString(fd),
             "later calls use this descriptor",
             creation.where()));
@@ -271,18 +243,17 @@ public final class Reexecution {
     int moment = index.add(call.seq(), ioctl.uapiName());
     meetVm(call.vm(), call.fd());
     Vm vm = machine.vm(call.vm());
-    if (obituary != null || !vm.dead().isKnown()) {
+    if (deaths.isOpen(vm)) {
       vm =
-          resolveDeath(
+          deaths.resolve(
               vm,
-              survivor(
+              DeathWatch.survivor(
                   moment, call.seq(), call.vm(), ioctl, call.ret(), call.errno(), call.where()),
-              eio(call.ret(), call.errno()));
+              Words.isEio(call.ret(), call.errno()));
     }
     VmRules.Result result = VmRules.decide(vm, call.command());
-    callsTotal++;
     boolean agrees =
-        compareReturn(
+        scores.compareReturn(
             moment,
             call.seq(),
             call.vm(),
@@ -317,80 +288,18 @@ public final class Reexecution {
     };
   }
 
-  /**
-   * A KVM_RUN with EIO that nothing else explains leaves it open whether the VM is dead; the next
-   * call on it shows.
-   */
-  private Vm resolveDeath(Vm vm, Divergence alive, boolean eio) {
-    Obituary open = obituary;
-    boolean awaited = open != null && open.run().vm().equals(vm.name());
-    if (vm.dead().isKnown() && !awaited) {
-      return vm;
-    }
-    Vm resolved = vm.withDead(Answer.of(eio));
-    machine.put(resolved);
-    if (open != null && awaited) {
-      bury(open, alive, eio);
-    }
-    return resolved;
-  }
-
-  private void bury(Obituary open, Divergence alive, boolean eio) {
-    Divergence before = open.alive();
-    if (eio) {
-      obituary = null;
-      if (before != null) {
-        diverge(before);
-      }
-    } else if (before == null) {
-      obituary = new Obituary(open.moment(), open.run(), alive);
-    } else {
-      settle();
-    }
-  }
-
-  /** Nothing else shows a dead VM, so the KVM_RUN is the one that is told wrongly. */
-  private void settle() {
-    Obituary open = obituary;
-    if (open != null && open.alive() != null) {
-      obituary = null;
-      runs.contradicted(open.moment(), open.run(), "no EIO", "a VM that fails with EIO stays dead");
-    }
-  }
-
-  /** What is wrong with a call, should its VM be dead. */
-  private static Divergence survivor(
-      int moment, long seq, String lane, Ioctl ioctl, int ret, int errno, String where) {
-    Outcome dead = new Outcome.Refused(Errno.EIO, CallCheck.VM_DEAD);
-    return new Divergence(
-        moment,
-        seq,
-        lane,
-        ioctl.uapiName(),
-        What.RETURN,
-        null,
-        returned(ret, errno),
-        Words.outcome(dead),
-        Words.because(dead),
-        where);
-  }
-
-  void suspectDeath(int moment, Recorded.VcpuCall run) {
-    obituary = new Obituary(moment, run, null);
-  }
-
   private void vcpuCall(Recorded.VcpuCall call) {
     Ioctl ioctl = VcpuModel.ioctl(call.command());
     int moment = index.add(call.seq(), ioctl.uapiName());
     meetVm(call.vm(), -1);
     meetVcpu(call.vcpu(), call.vm(), call.fd(), moment);
     Vcpu v = machine.vcpu(call.vcpu(), call.vm());
-    if (obituary != null || !v.vm().dead().isKnown()) {
+    if (deaths.isOpen(v.vm())) {
       v =
           v.withVm(
-              resolveDeath(
+              deaths.resolve(
                   v.vm(),
-                  survivor(
+                  DeathWatch.survivor(
                       moment,
                       call.seq(),
                       call.vcpu(),
@@ -398,7 +307,7 @@ public final class Reexecution {
                       call.ret(),
                       call.errno(),
                       call.where()),
-                  eio(call.ret(), call.errno())));
+                  Words.isEio(call.ret(), call.errno())));
     }
     Decision decision = VcpuModel.decide(v, call.command());
     listener.fact(moment, call, decision.outcome());
@@ -406,9 +315,8 @@ public final class Reexecution {
       runs.run(moment, v, call, decision, call.run());
       return;
     }
-    callsTotal++;
     boolean agrees =
-        compareReturn(
+        scores.compareReturn(
             moment,
             call.seq(),
             call.vcpu(),
@@ -427,9 +335,9 @@ public final class Reexecution {
       next = doubt(v, call, decision, ioctl, moment);
     }
     notice(moment, v, next, true);
-    long differences = divergences.size();
+    long differences = scores.divergencesFound(call.vcpu());
     machine.put(read(next, decision.reply(), call, ioctl, moment));
-    if (agrees && divergences.size() == differences) {
+    if (agrees && scores.divergencesFound(call.vcpu()) == differences) {
       machine.host(
           VcpuModel.learn(machine.host(), v, call.command(), call.ret(), ReadFacts.payload(call)));
     }
@@ -446,7 +354,7 @@ public final class Reexecution {
     if (traced.isEmpty() || traced.contains(check)) {
       return;
     }
-    diverge(
+    scores.diverge(
         new Divergence(
             moment,
             call.seq(),
@@ -527,10 +435,11 @@ public final class Reexecution {
     Bytes payload = call.reply();
     int count = reply.count();
     FieldSet doubted = FieldSet.none(count);
+    Scores.Count fields = scores.fields(call.vcpu());
     for (int f = 0; f < count; f++) {
       boolean counted = reply.isValue(f);
       if (counted) {
-        fieldsTotal++;
+        fields.meet(1);
       }
       if (!reply.known(f) || !shown(call, f)) {
         continue;
@@ -539,12 +448,11 @@ public final class Reexecution {
       Long recorded = recorded(reply, f, payload);
       boolean equal = recorded != null && recorded == predicted;
       if (counted || !equal) {
-        fieldsCompared++;
-        fieldsAgree += equal ? 1 : 0;
+        fields.compare(equal);
       }
       if (!equal) {
         doubted = doubted.with(f);
-        diverge(
+        scores.diverge(
             new Divergence(
                 moment,
                 call.seq(),
@@ -552,13 +460,13 @@ public final class Reexecution {
                 ioctl.uapiName(),
                 What.FIELD,
                 reply.name(f),
-                recorded == null ? "the payload ends before it" : hex(recorded),
-                hex(predicted),
+                recorded == null ? "the payload ends before it" : Words.hex(recorded),
+                Words.hex(predicted),
                 Writers.describe(before, reply, f, index),
                 call.where()));
       }
     }
-    fieldsTotal += ReadFacts.fieldsBeyond(reply, call, ioctl);
+    fields.meet(ReadFacts.fieldsBeyond(reply, call, ioctl));
     return doubted;
   }
 
@@ -572,61 +480,5 @@ public final class Reexecution {
     } catch (IndexOutOfBoundsException _) {
       return null;
     }
-  }
-
-  static String hex(long value) {
-    return "0x" + Long.toHexString(value);
-  }
-
-  /** Counts and compares a return value. True unless it contradicts the prediction. */
-  private boolean compareReturn(
-      int moment,
-      long seq,
-      String lane,
-      Ioctl ioctl,
-      String where,
-      Outcome outcome,
-      int ret,
-      int errno) {
-    boolean agrees;
-    switch (outcome) {
-      case Outcome.Returns r -> agrees = ret == r.value();
-      case Outcome.Succeeds _ -> agrees = ret >= 0;
-      case Outcome.Refused r -> agrees = ret == -1 && errno == r.errno().number();
-      case Outcome.Exits _, Outcome.Runs _ -> agrees = true;
-      case Outcome.Undecided _ -> {
-        return true;
-      }
-    }
-    callsCompared++;
-    if (agrees) {
-      callsAgree++;
-    } else {
-      diverge(
-          new Divergence(
-              moment,
-              seq,
-              lane,
-              ioctl.uapiName(),
-              What.RETURN,
-              null,
-              returned(ret, errno),
-              Words.outcome(outcome),
-              Words.because(outcome),
-              where));
-    }
-    return agrees;
-  }
-
-  static boolean eio(int ret, int errno) {
-    return ret < 0 && errno == Errno.EIO.number();
-  }
-
-  static String returned(int ret, int errno) {
-    if (ret >= 0) {
-      return Integer.toString(ret);
-    }
-    Errno known = Errno.of(errno);
-    return ret + " " + (known == null ? "errno " + errno : known.name());
   }
 }

@@ -6,7 +6,6 @@ import dev.faultline.kvm.KvmExit;
 import dev.faultline.kvm.KvmRun;
 import dev.faultline.kvm.MpState;
 import dev.faultline.timeline.Divergence.What;
-import dev.faultline.timeline.Verification.Tally;
 import dev.faultline.vcpu.Answer;
 import dev.faultline.vcpu.Decision;
 import dev.faultline.vcpu.FaultCause;
@@ -23,29 +22,13 @@ import org.jspecify.annotations.Nullable;
 /** The KVM_RUN calls of a re-execution: judged, confirmed by tracepoints, and carried out. */
 final class Runs {
   private final Reexecution owner;
-  private long total;
-  private long judged;
-  private long agree;
 
   Runs(Reexecution owner) {
     this.owner = owner;
   }
 
-  /** The same counts, for another owner. */
-  Runs copy(Reexecution other) {
-    Runs copy = new Runs(other);
-    copy.total = total;
-    copy.judged = judged;
-    copy.agree = agree;
-    return copy;
-  }
-
-  Tally tally() {
-    return new Tally(total, judged, agree);
-  }
-
   void run(int moment, Vcpu before, Recorded.VcpuCall call, Decision decision, Recorded.Run run) {
-    total++;
+    owner.scores().runs(call.vcpu()).meet(1);
     RunResult result = run.result();
     boolean sound = consistent(moment, call, run);
     TimelineEvent.TripleFaultSynthesized fault = null;
@@ -55,7 +38,9 @@ final class Runs {
       case Outcome.Exits e -> sound = judge(moment, call, decision, exitsAsSaid(e, result), sound);
       case Outcome.Runs r -> {
         if (sound && neverFails(before, result)) {
-          contradicted(moment, call, "a run of the guest", "no check of KVM_RUN fails");
+          owner
+              .scores()
+              .contradicted(moment, call, "a run of the guest", "no check of KVM_RUN fails");
           sound = false;
         } else if (r.fault() == null) {
           missed(moment, call, run, decision);
@@ -114,7 +99,7 @@ final class Runs {
    */
   private Vcpu settleDeath(
       Vcpu v, int moment, Recorded.VcpuCall call, Decision decision, Recorded.Run run) {
-    boolean eio = Reexecution.eio(run.result().ret(), run.result().errno());
+    boolean eio = Words.isEio(run.result().ret(), run.result().errno());
     boolean foreseen = decision.outcome() instanceof Outcome.Refused r && r.errno() == Errno.EIO;
     Integer traced = run.tracedExit();
     boolean expected = foreseen || (traced != null && traced == -Errno.EIO.number());
@@ -122,7 +107,7 @@ final class Runs {
       return v;
     }
     if (eio && traced == null) {
-      owner.suspectDeath(moment, call);
+      owner.deaths().suspect(moment, call);
     }
     return v.withVm(v.vm().withDead(Answer.CANNOT_TELL));
   }
@@ -144,33 +129,33 @@ final class Runs {
     if (!sound) {
       return false;
     }
-    judged++;
-    if (asSaid) {
-      agree++;
-    } else {
+    owner.scores().runs(call.vcpu()).compare(asSaid);
+    if (!asSaid) {
       diverge(moment, call, ended(call), decision);
     }
     return asSaid;
   }
 
   private void diverge(int moment, Recorded.VcpuCall call, String recorded, Decision decision) {
-    owner.diverge(
-        new Divergence(
-            moment,
-            call.seq(),
-            call.vcpu(),
-            Ioctl.RUN.uapiName(),
-            What.RUN,
-            null,
-            recorded,
-            Words.outcome(decision.outcome()),
-            Words.because(decision.outcome()),
-            call.where()));
+    owner
+        .scores()
+        .diverge(
+            new Divergence(
+                moment,
+                call.seq(),
+                call.vcpu(),
+                Ioctl.RUN.uapiName(),
+                What.RUN,
+                null,
+                recorded,
+                Words.outcome(decision.outcome()),
+                Words.because(decision.outcome()),
+                call.where()));
   }
 
   static String ended(Recorded.VcpuCall call) {
     Recorded.Run run = call.run();
-    String returned = Reexecution.returned(call.ret(), call.errno());
+    String returned = Words.returned(call.ret(), call.errno());
     if (run == null || call.ret() != 0) {
       return returned;
     }
@@ -204,7 +189,7 @@ final class Runs {
     if (!run.firstExitInjected()) {
       return;
     }
-    judged++;
+    owner.scores().runs(call.vcpu()).compare(false);
     diverge(moment, call, "L2 exits to L1 with TRIPLE_FAULT, made by KVM", decision);
   }
 
@@ -224,14 +209,13 @@ final class Runs {
     }
     Answer confirmed =
         run.firstExitInjected() ? Answer.YES : result.traced() ? Answer.NO : Answer.CANNOT_TELL;
-    judged++;
+    owner.scores().runs(call.vcpu()).compare(!confirmed.isNo());
     if (confirmed.isNo()) {
-      owner.add(synthesized(moment + 1, before, call, fault, confirmed));
+      owner.scores().add(synthesized(moment + 1, before, call, fault, confirmed));
       diverge(moment, call, "no exit of L2 before guest code ran; " + ended(call), decision);
       return null;
     }
-    agree++;
-    owner.add(synthesized(moment + 1, before, call, fault, confirmed));
+    owner.scores().add(synthesized(moment + 1, before, call, fault, confirmed));
     return fault;
   }
 
@@ -260,23 +244,6 @@ final class Runs {
         confirmed);
   }
 
-  /** A later call contradicts how this KVM_RUN is said to have ended. */
-  void contradicted(int moment, Recorded.VcpuCall call, String predicted, String because) {
-    judged++;
-    owner.diverge(
-        new Divergence(
-            moment,
-            call.seq(),
-            call.vcpu(),
-            Ioctl.RUN.uapiName(),
-            What.RUN,
-            null,
-            ended(call),
-            predicted,
-            because,
-            call.where()));
-  }
-
   /** Whether return value, exit reason and tracepoint agree with each other. */
   private boolean consistent(int moment, Recorded.VcpuCall call, Recorded.Run run) {
     Integer traced = run.tracedExit();
@@ -288,21 +255,25 @@ final class Runs {
               : result.ret() == 0
                   && (result.shown() == PageShown.NOTHING || result.run().exitReason() == traced);
       if (!same) {
-        contradicted(
-            moment, call, tracedWords(traced), "the tracepoint kvm_userspace_exit says so");
+        owner
+            .scores()
+            .contradicted(
+                moment, call, tracedWords(traced), "the tracepoint kvm_userspace_exit says so");
       }
       return same;
     }
     String predicted = impossible(result);
     if (predicted != null) {
-      contradicted(moment, call, predicted, "kvm_arch_vcpu_ioctl_run() ends no other way");
+      owner
+          .scores()
+          .contradicted(moment, call, predicted, "kvm_arch_vcpu_ioctl_run() ends no other way");
     }
     return predicted == null;
   }
 
   private static String tracedWords(int traced) {
     if (traced < 0) {
-      return Reexecution.returned(-1, -traced);
+      return Words.returned(-1, -traced);
     }
     KvmExit exit = KvmExit.of(traced);
     return exit == null ? "exit reason " + traced : exit.name();
