@@ -27,6 +27,10 @@ public enum CallCheck implements Check {
       "Events given through kvm_run must be valid",
       "sync_regs()",
       "kvm_vcpu_ioctl_x86_set_vcpu_events() fails"),
+  RUN_CR8(
+      "CR8 in kvm_run has four bits where the local APIC is not in the kernel",
+      "kvm_arch_vcpu_ioctl_run()",
+      "!lapic_in_kernel && cr8 & CR8_RESERVED_BITS"),
   RUN_IMMEDIATE_EXIT(
       "immediate_exit makes KVM_RUN return once pending userspace I/O is complete",
       "kvm_arch_vcpu_ioctl_run()",

@@ -22,6 +22,12 @@ final class MpStateRules {
     return v.platform().mpState().is(STATE, state.number());
   }
 
+  /** Whether the vCPU never got an INIT: only its creation, or userspace, makes it so. */
+  static Answer uninitialized(Vcpu v) {
+    Answer waits = is(v, MpState.UNINITIALIZED);
+    return waits.isKnown() || !v.progress().entered().isYes() ? waits : Answer.NO;
+  }
+
   /** Whether the vCPU has got an INIT and waits for a SIPI, which the boot CPU never does. */
   static Answer waitsForSipi(Vcpu v) {
     Answer waits = is(v, MpState.INIT_RECEIVED);

@@ -11,6 +11,7 @@ import dev.faultline.vmx.Vmcs12;
 import dev.faultline.vmx.VmcsField;
 import dev.faultline.x86.Cr0;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * KVM_RUN up to the point where guest code runs: what KVM does first, and what the state of the
@@ -22,33 +23,19 @@ import java.util.List;
 final class RunRules {
   private static final long SYNC_ALL =
       KvmRun.KVM_SYNC_X86_REGS | KvmRun.KVM_SYNC_X86_SREGS | KvmRun.KVM_SYNC_X86_EVENTS;
+  private static final long CR8_RESERVED = ~0xfL;
 
   private RunRules() {}
 
   static Decision decide(Vcpu v, VcpuCommand.Run c) {
     KvmRun run = c.input().run();
     TimelineEvent.RunEntered entered = new TimelineEvent.RunEntered(c.moment(), c.input());
-    if (c.input().arg() != 0) {
-      return refused(entered, Errno.EINVAL, CallCheck.RUN_ARGUMENT);
+    Start start = start(v, c.input(), c.moment());
+    if (start.ended() != null) {
+      return new Decision(start.ended(), List.of(entered), null);
     }
     boolean immediate = run.immediateExit() != 0;
-    Answer uninitialized = MpStateRules.is(v, MpState.UNINITIALIZED);
-    if (uninitialized.isYes()) {
-      return immediate
-          ? refused(entered, Errno.EINTR, CallCheck.RUN_UNINITIALIZED)
-          : Decision.undecided(entered, "when INIT and SIPI arrive");
-    }
-    if (((run.validRegs() | run.dirtyRegs()) & ~SYNC_ALL) != 0) {
-      return refused(entered, Errno.EINVAL, CallCheck.RUN_SYNC_REGS_FLAGS);
-    }
-    SyncRegs.Result synced = SyncRegs.apply(v, run, c.moment());
-    if (synced.failed() != null) {
-      return refused(entered, Errno.EINVAL, synced.failed());
-    }
-    if (synced.missing() != null) {
-      return Decision.undecided(entered, synced.missing());
-    }
-    Vcpu ready = synced.vcpu();
+    Vcpu ready = start.vcpu();
     switch (ready.progress().completion()) {
       case NONE, PORT_IO, MSR -> {}
       case STRING_IO, MMIO, OTHER, UNKNOWN -> {
@@ -62,6 +49,83 @@ final class RunRules {
       return refused(entered, Errno.EINTR, CallCheck.RUN_IMMEDIATE_EXIT);
     }
     return new Decision(atEntry(ready, c.moment()), List.of(entered), null);
+  }
+
+  /**
+   * What KVM_RUN does before it completes an access of userspace.
+   *
+   * @param vcpu with what KVM took over from the shared page, also when it then failed
+   * @param ended how the call ends already, or null when it goes on
+   */
+  private record Start(Vcpu vcpu, @Nullable Outcome ended) {
+    static Start refused(Vcpu v, Errno errno, CallCheck check) {
+      return new Start(v, new Outcome.Refused(errno, check));
+    }
+
+    static Start undecided(Vcpu v, String missing) {
+      return new Start(v, new Outcome.Undecided(missing));
+    }
+  }
+
+  private static Start start(Vcpu v, RunInput input, int moment) {
+    KvmRun run = input.run();
+    if (input.arg() != 0) {
+      return Start.refused(v, Errno.EINVAL, CallCheck.RUN_ARGUMENT);
+    }
+    Answer uninitialized = MpStateRules.uninitialized(v);
+    if (uninitialized.isYes()) {
+      return run.immediateExit() != 0
+          ? Start.refused(v, Errno.EINTR, CallCheck.RUN_UNINITIALIZED)
+          : Start.undecided(v, "when INIT and SIPI arrive");
+    }
+    Start start = takeOver(v, run, moment);
+    return start.ended() instanceof Outcome.Refused && !uninitialized.isKnown()
+        ? Start.undecided(start.vcpu(), "whether the vCPU waits for INIT and SIPI")
+        : start;
+  }
+
+  /** What a vCPU that may run takes over from the shared page. */
+  private static Start takeOver(Vcpu v, KvmRun run, int moment) {
+    if (((run.validRegs() | run.dirtyRegs()) & ~SYNC_ALL) != 0) {
+      return Start.refused(v, Errno.EINVAL, CallCheck.RUN_SYNC_REGS_FLAGS);
+    }
+    SyncRegs.Result synced = SyncRegs.apply(v, run, moment);
+    if (synced.failed() != null) {
+      return Start.refused(synced.vcpu(), Errno.EINVAL, synced.failed());
+    }
+    if (synced.missing() != null) {
+      return Start.undecided(synced.vcpu(), synced.missing());
+    }
+    Vcpu next = taskPriority(synced.vcpu(), run.cr8(), moment);
+    if ((run.cr8() & CR8_RESERVED) != 0) {
+      switch (v.vm().irqchip().lapicInKernel()) {
+        case YES -> {}
+        case NO -> {
+          return Start.refused(next, Errno.EINVAL, CallCheck.RUN_CR8);
+        }
+        case CANNOT_TELL -> {
+          return Start.undecided(next, "whether the local APIC is in the kernel");
+        }
+      }
+    }
+    return new Start(
+        next.withProgress(next.progress().withExceptionFromUserspace(Answer.NO)), null);
+  }
+
+  /** With a local APIC in userspace each KVM_RUN takes CR8 from the shared page. */
+  private static Vcpu taskPriority(Vcpu v, long cr8, int moment) {
+    Tracked sregs = v.registers().sregs();
+    boolean valid = (cr8 & CR8_RESERVED) == 0;
+    if (v.vm().irqchip().lapicInKernel().isYes() || sregs.is(SregsFields.CR8, cr8).isYes()) {
+      return v;
+    }
+    boolean certain = v.vm().irqchip().lapicInKernel().isNo();
+    if (certain && !valid) {
+      return v;
+    }
+    return v.withRegisters(
+        v.registers()
+            .withSregs(sregs.edit(moment).set(SregsFields.CR8, cr8, certain && valid).done()));
   }
 
   private static Decision refused(TimelineEvent.RunEntered entered, Errno errno, CallCheck check) {
@@ -234,12 +298,7 @@ final class RunRules {
   }
 
   static Vcpu evolve(Vcpu v, TimelineEvent.RunEntered e) {
-    KvmRun run = e.input().run();
-    Vcpu next = v;
-    if (run.dirtyRegs() != 0 && (run.dirtyRegs() & ~SYNC_ALL) == 0) {
-      next = SyncRegs.apply(v, run, e.moment()).vcpu();
-    }
-    return next.withProgress(next.progress().withExceptionFromUserspace(Answer.NO));
+    return start(v, e.input(), e.moment()).vcpu();
   }
 
   /** The completion of the access that the last KVM_RUN handed to userspace. */

@@ -1,5 +1,6 @@
 package dev.faultline.vcpu;
 
+import dev.faultline.kvm.Ioctl;
 import dev.faultline.kvm.KvmRun;
 import org.jspecify.annotations.Nullable;
 
@@ -27,22 +28,35 @@ final class SyncRegs {
         return new Result(next, CallCheck.RUN_SYNC_SREGS, null);
       }
       if (d.outcome() instanceof Outcome.Undecided undecided) {
-        return new Result(next, null, undecided.missing());
+        Vcpu doubted = doubt(next, Ioctl.SET_SREGS, moment);
+        if ((dirty & KvmRun.KVM_SYNC_X86_EVENTS) != 0) {
+          doubted = doubt(doubted, Ioctl.SET_VCPU_EVENTS, moment);
+        }
+        return new Result(doubted, null, undecided.missing());
       }
       next = SregsRules.evolve(next, new TimelineEvent.SregsSet(moment, run.syncSregs()));
     }
     if ((dirty & KvmRun.KVM_SYNC_X86_EVENTS) != 0) {
       Decision d = EventRules.set(next, new VcpuCommand.SetVcpuEvents(moment, run.syncEvents()));
+      if (d.outcome() instanceof Outcome.Undecided undecided) {
+        return new Result(doubt(next, Ioctl.SET_VCPU_EVENTS, moment), null, undecided.missing());
+      }
+      for (TimelineEvent event : d.events()) {
+        if (event instanceof TimelineEvent.VcpuEventsSet set) {
+          // Refused at its last step, the call has set everything else.
+          next = EventRules.evolve(next, set);
+        }
+      }
       if (d.outcome() instanceof Outcome.Refused) {
         return new Result(next, CallCheck.RUN_SYNC_EVENTS, null);
       }
-      if (d.outcome() instanceof Outcome.Undecided undecided) {
-        return new Result(next, null, undecided.missing());
-      }
-      next =
-          EventRules.evolve(next, new TimelineEvent.VcpuEventsSet(moment, run.syncEvents(), true));
     }
     return new Result(next, null, null);
+  }
+
+  /** Whether KVM accepted the set is not known, so neither is what it may have written. */
+  private static Vcpu doubt(Vcpu v, Ioctl ioctl, int moment) {
+    return DoubtRules.evolve(v, new TimelineEvent.CallDoubted(moment, ioctl));
   }
 
   /** Takes over what KVM stored in the page on return. */
