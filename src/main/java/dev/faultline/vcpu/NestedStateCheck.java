@@ -14,11 +14,6 @@ public enum NestedStateCheck implements Check {
       "kvm_arch_vcpu_ioctl()",
       "!nested_ops->set_state",
       Errno.EINVAL),
-  NESTED_UNREADABLE(
-      "The caller's buffer must be readable up to the size that it names",
-      "kvm_arch_vcpu_ioctl()",
-      "copy_from_user()",
-      Errno.EFAULT),
   NESTED_SIZE(
       "The size must cover the header",
       "kvm_arch_vcpu_ioctl()",

@@ -12,6 +12,8 @@ import dev.faultline.x86.Cr0;
 import dev.faultline.x86.Cr4;
 import dev.faultline.x86.Efer;
 import dev.faultline.x86.Rflags;
+import java.util.EnumSet;
+import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -119,6 +121,16 @@ class SvmNestedCheckScenario {
                   .withSegment(dev.faultline.x86.SegmentRegister.CS, SvmGuest.l2Sregs().ds()),
               valid);
     };
+  }
+
+  static Set<SvmNestedCheck> covered() {
+    Set<SvmNestedCheck> covered = EnumSet.noneOf(SvmNestedCheck.class);
+    for (SvmNestedCheck check : SvmNestedCheck.values()) {
+      if (violating(check) != null) {
+        covered.add(check);
+      }
+    }
+    return covered;
   }
 
   @ParameterizedTest

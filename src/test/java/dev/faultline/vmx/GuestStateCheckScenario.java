@@ -197,11 +197,10 @@ class GuestStateCheckScenario {
     assertThat(GuestStateChecks.failures(changed)).startsWith(row.check());
   }
 
-  @Test
-  void every_check_has_a_row() {
-    Set<GuestStateCheck> missing = EnumSet.allOf(GuestStateCheck.class);
-    ROWS.forEach(row -> missing.remove(row.check()));
-    assertThat(missing).isEmpty();
+  static Set<GuestStateCheck> covered() {
+    Set<GuestStateCheck> covered = EnumSet.noneOf(GuestStateCheck.class);
+    ROWS.forEach(row -> covered.add(row.check()));
+    return covered;
   }
 
   @Test

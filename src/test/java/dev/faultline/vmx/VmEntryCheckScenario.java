@@ -473,13 +473,12 @@ class VmEntryCheckScenario {
     assertThat(parts.subList(0, part)).allMatch(CheckResult::isPassed);
   }
 
-  @Test
-  void every_check_has_a_row_or_a_reason() {
-    Set<VmEntryCheck> missing = EnumSet.allOf(VmEntryCheck.class);
-    ROWS.forEach(row -> missing.remove(row.check()));
-    missing.removeAll(DECIDED_ELSEWHERE);
-    missing.removeAll(NEVER_KNOWN_TO_FAIL);
-    assertThat(missing).isEmpty();
+  /** Those with a row, and those with a reason to have none. */
+  static Set<VmEntryCheck> covered() {
+    Set<VmEntryCheck> covered = EnumSet.copyOf(DECIDED_ELSEWHERE);
+    covered.addAll(NEVER_KNOWN_TO_FAIL);
+    ROWS.forEach(row -> covered.add(row.check()));
+    return covered;
   }
 
   @Test
