@@ -26,10 +26,16 @@ public final class FieldSet {
 
   private final int size;
   private final long[] words;
+  private final int count;
 
   private FieldSet(int size, long[] words) {
     this.size = size;
     this.words = words;
+    int counted = 0;
+    for (long word : words) {
+      counted += Long.bitCount(word);
+    }
+    this.count = counted;
   }
 
   /** No field of {@code size}. */
@@ -131,6 +137,9 @@ public final class FieldSet {
   /** True if every field of {@code other} is in this set. */
   public boolean containsAll(FieldSet other) {
     checkSame(other);
+    if (count == size) {
+      return true;
+    }
     for (int i = 0; i < words.length; i++) {
       if ((other.words[i] & ~words[i]) != 0) {
         return false;
@@ -152,25 +161,16 @@ public final class FieldSet {
 
   /** True if no field is in the set. */
   public boolean isEmpty() {
-    for (long word : words) {
-      if (word != 0) {
-        return false;
-      }
-    }
-    return true;
+    return count == 0;
   }
 
   /** True if every field is in the set. */
   public boolean isAll() {
-    return count() == size;
+    return count == size;
   }
 
   /** How many fields are in the set. */
   public int count() {
-    int count = 0;
-    for (long word : words) {
-      count += Long.bitCount(word);
-    }
     return count;
   }
 
@@ -189,6 +189,60 @@ public final class FieldSet {
       word = words[at];
     }
     return (at << 6) + Long.numberOfTrailingZeros(word);
+  }
+
+  /** A builder that starts from this set. */
+  public Builder toBuilder() {
+    return new Builder(this);
+  }
+
+  /** A set being changed field by field; {@link #build()} can be asked for more than once. */
+  public static final class Builder {
+    private FieldSet set;
+    private long @Nullable [] changed;
+
+    private Builder(FieldSet set) {
+      this.set = set;
+    }
+
+    /** Puts the field of that index into the set. */
+    public Builder add(int index) {
+      checkIndex(index, set.size);
+      long[] words = changed == null ? set.words : changed;
+      if ((words[index >> 6] & 1L << index) == 0) {
+        open()[index >> 6] |= 1L << index;
+      }
+      return this;
+    }
+
+    /** Takes the field of that index out of the set. */
+    public Builder remove(int index) {
+      checkIndex(index, set.size);
+      long[] words = changed == null ? set.words : changed;
+      if ((words[index >> 6] & 1L << index) != 0) {
+        open()[index >> 6] &= ~(1L << index);
+      }
+      return this;
+    }
+
+    /** The set as it is now. */
+    public FieldSet build() {
+      long[] words = changed;
+      if (words != null) {
+        set = shared(set.size, words);
+        changed = null;
+      }
+      return set;
+    }
+
+    private long[] open() {
+      long[] words = changed;
+      if (words == null) {
+        words = set.words.clone();
+        changed = words;
+      }
+      return words;
+    }
   }
 
   @Override

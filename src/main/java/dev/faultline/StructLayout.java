@@ -20,16 +20,26 @@ public final class StructLayout {
   private final String name;
   private final int size;
   private final List<StructField> fields;
+  private final int[] offsets;
+  private final byte[] widths;
   private final TreeMap<String, Integer> indexes;
   private final FieldSet values;
+  private final Bytes zero;
 
   private StructLayout(String name, int size, List<StructField> fields) {
     this.name = name;
     this.size = size;
     this.fields = List.copyOf(fields);
+    this.offsets = new int[fields.size()];
+    this.widths = new byte[fields.size()];
+    for (int i = 0; i < offsets.length; i++) {
+      offsets[i] = this.fields.get(i).offset();
+      widths[i] = (byte) this.fields.get(i).width();
+    }
     this.indexes = indexed(name, this.fields);
     checkCovers();
     this.values = kindSet(StructField.Kind.VALUE);
+    this.zero = Bytes.zero(size);
   }
 
   private static TreeMap<String, Integer> indexed(String name, List<StructField> fields) {
@@ -106,6 +116,21 @@ public final class StructLayout {
     return indexes.containsKey(fieldName);
   }
 
+  /** The offset of the field of that index. */
+  public int offset(int index) {
+    return offsets[index];
+  }
+
+  /** The width of the field of that index, in bytes. */
+  public int width(int index) {
+    return widths[index];
+  }
+
+  /** A struct of this layout, all zero. */
+  public Bytes zero() {
+    return zero;
+  }
+
   /** The index of the field that byte {@code offset} belongs to. */
   public int indexAt(int offset) {
     int low = 0;
@@ -126,8 +151,7 @@ public final class StructLayout {
 
   /** The value of the field of that index, zero-extended, in a struct at byte 0 of {@code raw}. */
   public long get(Bytes raw, int index) {
-    StructField field = fields.get(index);
-    return raw.uint(field.offset(), field.width());
+    return raw.uint(offsets[index], widths[index]);
   }
 
   /** No field of this layout. */
@@ -156,17 +180,16 @@ public final class StructLayout {
 
   /** The fields, padding too, in which two structs of this layout differ. */
   public FieldSet differing(Bytes a, Bytes b) {
-    FieldSet set = none();
     if (a.regionEquals(0, b, 0, size)) {
-      return set;
+      return none();
     }
+    FieldSet.Builder different = none().toBuilder();
     for (int i = 0; i < fields.size(); i++) {
-      StructField field = fields.get(i);
-      if (!a.regionEquals(field.offset(), b, field.offset(), field.width())) {
-        set = set.with(i);
+      if (!a.regionEquals(offsets[i], b, offsets[i], widths[i])) {
+        different.add(i);
       }
     }
-    return set;
+    return different.build();
   }
 
   /** {@code into} with the fields of {@code set} taken from {@code from}. */

@@ -26,6 +26,8 @@ final class DeviceRules {
   private static final long XTILE_DATA = 1L << 18;
   private static final long XTILE = XTILE_CFG | XTILE_DATA;
   private static final int XSAVE_LEAF = 0xd;
+  private static final int FIRST_VALUE =
+      KvmXcrs.LAYOUT.offset(KvmXcrs.LAYOUT.indexOf("xcrs[0].value"));
 
   private DeviceRules() {}
 
@@ -54,8 +56,8 @@ final class DeviceRules {
     Bytes.Builder stored = Bytes.builder(KvmDebugregs.SIZE);
     FieldSet values = KvmDebugregs.LAYOUT.values();
     for (int f = values.next(0); f >= 0; f = values.next(f + 1)) {
-      var field = KvmDebugregs.LAYOUT.field(f);
-      stored.put(field.offset(), field.width(), field.get(e.debugregs().raw()));
+      long value = KvmDebugregs.LAYOUT.get(e.debugregs().raw(), f);
+      stored.put(KvmDebugregs.LAYOUT.offset(f), KvmDebugregs.LAYOUT.width(f), value);
     }
     return v.withRegisters(
         v.registers().withDebugregs(v.registers().debugregs().replace(stored.build(), e.moment())));
@@ -161,7 +163,7 @@ final class DeviceRules {
   private static Bytes xcrs(long xcr0) {
     return Bytes.builder(KvmXcrs.SIZE)
         .put(0, Integer.BYTES, 1)
-        .put(KvmXcrs.LAYOUT.field("xcrs[0].value").offset(), Long.BYTES, xcr0)
+        .put(FIRST_VALUE, Long.BYTES, xcr0)
         .build();
   }
 

@@ -41,9 +41,13 @@ final class NestedRegisters {
   private static final int SHADOW_STI = 2;
   private static final long INTR_INFO_INVALID = 0x7fff_ffffL;
   private static final int LAUNCH_STATE = Vmcs12.LAYOUT.indexOf("vmcs12.launch_state");
+
+  /** Host state has no such field. */
+  private static final int NONE = -1;
+
   private static final int DR7 = KvmDebugregs.LAYOUT.indexOf("dr7");
 
-  /** Where a segment register lives in struct kvm_sregs and in vmcs12. */
+  /** Where a segment register lives in struct kvm_sregs and in vmcs12, L2's and L1's. */
   private record SegmentFields(
       SegmentRegister register,
       int base,
@@ -62,7 +66,9 @@ final class NestedRegisters {
       int vmcsSelector,
       int vmcsBase,
       int vmcsLimit,
-      int vmcsAr) {
+      int vmcsAr,
+      int hostSelector,
+      int hostBase) {
 
     static SegmentFields of(SegmentRegister register) {
       String name = SregsFields.uapiName(register) + ".";
@@ -86,7 +92,16 @@ final class NestedRegisters {
           Vmcs12.indexOf(VmcsField.valueOf(vmcs + "SELECTOR")),
           Vmcs12.indexOf(VmcsField.valueOf(vmcs + "BASE")),
           Vmcs12.indexOf(VmcsField.valueOf(vmcs + "LIMIT")),
-          Vmcs12.indexOf(VmcsField.valueOf(vmcs + "AR_BYTES")));
+          Vmcs12.indexOf(VmcsField.valueOf(vmcs + "AR_BYTES")),
+          register == SegmentRegister.LDTR
+              ? NONE
+              : Vmcs12.indexOf(VmcsField.valueOf("HOST_" + register.name() + "_SELECTOR")),
+          switch (register) {
+            case FS -> Vmcs12.indexOf(VmcsField.HOST_FS_BASE);
+            case GS -> Vmcs12.indexOf(VmcsField.HOST_GS_BASE);
+            case TR -> Vmcs12.indexOf(VmcsField.HOST_TR_BASE);
+            default -> NONE;
+          });
     }
 
     void write(Tracked.Edit sregs, long baseValue, long limitValue, long selectorValue, int ar) {
@@ -460,18 +475,10 @@ final class NestedRegisters {
       f.write(sregs, 0, 0, 0, AR_UNUSABLE);
       return;
     }
-    VmcsField selector = VmcsField.valueOf("HOST_" + f.register.name() + "_SELECTOR");
     Answer wide = has(vmcs12, VmcsField.VM_EXIT_CONTROLS, ExitControls.HOST_ADDR_SPACE_SIZE);
-    VmcsField base =
-        switch (f.register) {
-          case FS -> VmcsField.HOST_FS_BASE;
-          case GS -> VmcsField.HOST_GS_BASE;
-          case TR -> VmcsField.HOST_TR_BASE;
-          default -> null;
-        };
     boolean known =
-        knows(vmcs12, selector)
-            && (base == null || knows(vmcs12, base))
+        vmcs12.knows(f.hostSelector)
+            && (f.hostBase == NONE || vmcs12.knows(f.hostBase))
             && (f.register != SegmentRegister.CS || wide.isKnown());
     if (!known) {
       f.forget(sregs);
@@ -489,9 +496,9 @@ final class NestedRegisters {
         };
     f.write(
         sregs,
-        base == null ? 0 : get(vmcs12, base),
+        f.hostBase == NONE ? 0 : vmcs12.value(f.hostBase),
         f.register == SegmentRegister.TR ? TR_LIMIT : 0xffff_ffffL,
-        get(vmcs12, selector),
+        vmcs12.value(f.hostSelector),
         ar);
   }
 

@@ -31,6 +31,8 @@ final class SregsFields {
     LAYOUT.indexOf("interrupt_bitmap[3]")
   };
 
+  private static final int[] SEGMENT_OFFSETS = segmentOffsets();
+
   /** The fields of each segment register, padding included, by ordinal. */
   private static final FieldSet[] SEGMENT = segments();
 
@@ -62,7 +64,16 @@ final class SregsFields {
   }
 
   static int offset(SegmentRegister register) {
-    return LAYOUT.field(LAYOUT.indexOf(uapiName(register) + ".base")).offset();
+    return SEGMENT_OFFSETS[register.ordinal()];
+  }
+
+  private static int[] segmentOffsets() {
+    SegmentRegister[] registers = SegmentRegister.values();
+    int[] offsets = new int[registers.length];
+    for (SegmentRegister register : registers) {
+      offsets[register.ordinal()] = LAYOUT.offset(LAYOUT.indexOf(uapiName(register) + ".base"));
+    }
+    return offsets;
   }
 
   private static FieldSet[] segments() {

@@ -2,9 +2,7 @@ package dev.faultline.vcpu;
 
 import dev.faultline.Bytes;
 import dev.faultline.FieldSet;
-import dev.faultline.StructField;
 import dev.faultline.StructLayout;
-import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -12,7 +10,8 @@ import org.jspecify.annotations.Nullable;
  * ran or a call failed since) or <em>never seen</em>, together with the moment that wrote it last.
  *
  * <p>Immutable. A whole write ({@link #replace}) shares the field sets of the layout and one writer
- * for all fields, because that is what nearly every KVM_SET_* does.
+ * for all fields, because that is what nearly every KVM_SET_* does; later writes of single fields
+ * lie above it as {@link Layer}s.
  */
 public final class Tracked {
   /** The writer of a field that nobody wrote since the recording began. */
@@ -24,6 +23,7 @@ public final class Tracked {
   private final FieldSet seen;
   private final int writer;
   private final int @Nullable [] writers;
+  private final @Nullable Layer layers;
 
   private Tracked(
       StructLayout layout,
@@ -31,25 +31,61 @@ public final class Tracked {
       FieldSet known,
       FieldSet seen,
       int writer,
-      int @Nullable [] writers) {
+      int @Nullable [] writers,
+      @Nullable Layer layers) {
     this.layout = layout;
     this.bytes = bytes;
     this.known = known;
     this.seen = seen;
     this.writer = writer;
     this.writers = writers;
+    this.layers = layers;
+  }
+
+  /**
+   * Fields that one event wrote, above all that was written before.
+   *
+   * @param fields the fields
+   * @param moment of the event
+   * @param below what was written before, back to {@link #writers} or {@link #writer}
+   * @param depth how many layers there are, this one included
+   */
+  private record Layer(FieldSet fields, int moment, @Nullable Layer below, int depth) {
+    /** With more layers than this looking a writer up would cost more than laying them flat. */
+    private static final int MOST = 12;
+
+    /** A layer on top of others; those that it hides are left out. */
+    static Layer above(@Nullable Layer others, FieldSet fields, int moment) {
+      Layer below = others;
+      while (below != null && fields.containsAll(below.fields)) {
+        below = below.below;
+      }
+      return new Layer(fields, moment, below, below == null ? 1 : below.depth + 1);
+    }
+  }
+
+  /** The same struct with another topmost layer. */
+  private Tracked written(Bytes value, FieldSet nowKnown, FieldSet nowSeen, Layer top) {
+    if (top.depth <= Layer.MOST) {
+      return new Tracked(layout, value, nowKnown, nowSeen, writer, writers, top);
+    }
+    int[] flat = new int[layout.count()];
+    for (int f = 0; f < flat.length; f++) {
+      flat[f] = writer(f, top);
+    }
+    return new Tracked(layout, value, nowKnown, nowSeen, writer, flat, null);
   }
 
   /** A struct of which nothing was seen yet. */
   public static Tracked neverSeen(StructLayout layout) {
     FieldSet none = FieldSet.none(layout.count());
-    return new Tracked(layout, Bytes.zero(layout.size()), none, none, NOBODY, null);
+    return new Tracked(layout, layout.zero(), none, none, NOBODY, null, null);
   }
 
   /** A struct all of whose fields are known to have been written at {@code moment}. */
   public static Tracked known(StructLayout layout, Bytes bytes, int moment) {
     FieldSet all = FieldSet.all(layout.count());
-    return new Tracked(layout, bytes, all, all, moment, null);
+    return new Tracked(layout, bytes, all, all, moment, null, null);
   }
 
   public StructLayout layout() {
@@ -86,8 +122,7 @@ public final class Tracked {
 
   /** The unsigned value of a field, whatever is known of it. */
   public long value(int field) {
-    StructField f = layout.field(field);
-    return bytes.uint(f.offset(), f.width());
+    return layout.get(bytes, field);
   }
 
   /** Whether the field has this value. */
@@ -102,13 +137,22 @@ public final class Tracked {
 
   /** The moment that wrote the field last, or {@link #NOBODY}. */
   public int writer(int field) {
+    return writer(field, layers);
+  }
+
+  private int writer(int field, @Nullable Layer top) {
+    for (Layer layer = top; layer != null; layer = layer.below) {
+      if (layer.fields.has(field)) {
+        return layer.moment;
+      }
+    }
     return writers == null ? writer : writers[field];
   }
 
   /** All fields written by one call. */
   public Tracked replace(Bytes value, int moment) {
     FieldSet all = FieldSet.all(layout.count());
-    return new Tracked(layout, value, all, all, moment, null);
+    return new Tracked(layout, value, all, all, moment, null, null);
   }
 
   /**
@@ -117,23 +161,22 @@ public final class Tracked {
    */
   public Tracked learn(Bytes value, FieldSet fields) {
     if (fields.isAll()) {
-      return new Tracked(layout, value, fields, fields, writer, writers);
+      return new Tracked(layout, value, fields, fields, writer, writers, layers);
     }
     Bytes.Builder merged = bytes.toBuilder();
     for (int f = fields.next(0); f >= 0; f = fields.next(f + 1)) {
-      StructField field = layout.field(f);
-      merged.putBytes(field.offset(), value, field.offset(), field.width());
+      merged.put(layout.offset(f), layout.width(f), layout.get(value, f));
     }
     return new Tracked(
-        layout, merged.build(), known.union(fields), seen.union(fields), writer, writers);
+        layout, merged.build(), known.union(fields), seen.union(fields), writer, writers, layers);
   }
 
   /** Knowledge of every field is lost: the guest ran, or nobody can tell what a call did. */
   public Tracked forgetAll(int moment) {
-    if (known.isEmpty() && writers == null && writer == moment) {
+    if (known.isEmpty() && layers == null && writers == null && writer == moment) {
       return this;
     }
-    return new Tracked(layout, bytes, FieldSet.none(layout.count()), seen, moment, null);
+    return new Tracked(layout, bytes, FieldSet.none(layout.count()), seen, moment, null, null);
   }
 
   /** Knowledge of these fields is lost. */
@@ -141,16 +184,14 @@ public final class Tracked {
     if (fields.isAll()) {
       return forgetAll(moment);
     }
-    int[] changed = copyWriters();
-    for (int f = fields.next(0); f >= 0; f = fields.next(f + 1)) {
-      changed[f] = moment;
-    }
-    return new Tracked(layout, bytes, known.minus(fields), seen, writer, changed);
+    return fields.isEmpty()
+        ? this
+        : written(bytes, known.minus(fields), seen, Layer.above(layers, fields, moment));
   }
 
   /** Knowledge of these fields is doubted: a recorded read contradicted it. Nobody wrote. */
   public Tracked doubt(FieldSet fields) {
-    return new Tracked(layout, bytes, known.minus(fields), seen, writer, writers);
+    return new Tracked(layout, bytes, known.minus(fields), seen, writer, writers, layers);
   }
 
   public Edit edit(int moment) {
@@ -173,22 +214,16 @@ public final class Tracked {
     return true;
   }
 
-  private int[] copyWriters() {
-    if (writers != null) {
-      return writers.clone();
-    }
-    int[] copy = new int[layout.count()];
-    Arrays.fill(copy, writer);
-    return copy;
-  }
-
   /** A batch of single-field changes made by one event. */
   public final class Edit {
     private final int moment;
-    private final Bytes.Builder builder = bytes.toBuilder();
-    private final int[] changed = copyWriters();
-    private FieldSet nowKnown = known;
-    private FieldSet nowSeen = seen;
+    private final FieldSet.Builder changed = layout.none().toBuilder();
+    private final FieldSet.Builder nowKnown = known.toBuilder();
+    private final FieldSet.Builder nowSeen = seen.toBuilder();
+    private Bytes.@Nullable Builder builder;
+
+    /** Whether nothing is to be learned: every field is known. */
+    private boolean complete = known.isAll() && seen.isAll();
 
     private Edit(int moment) {
       this.moment = moment;
@@ -196,11 +231,17 @@ public final class Tracked {
 
     /** The field is written with a known value. */
     public Edit set(int field, long value) {
-      StructField f = layout.field(field);
-      builder.put(f.offset(), f.width(), value);
-      nowKnown = nowKnown.with(field);
-      nowSeen = nowSeen.with(field);
-      changed[field] = moment;
+      Bytes.Builder to = builder;
+      if (to == null) {
+        to = bytes.toBuilder();
+        builder = to;
+      }
+      to.put(layout.offset(field), layout.width(field), value);
+      if (!complete) {
+        nowKnown.add(field);
+        nowSeen.add(field);
+      }
+      changed.add(field);
       return this;
     }
 
@@ -211,8 +252,9 @@ public final class Tracked {
 
     /** The field is written with a value that the model cannot tell. */
     public Edit forget(int field) {
-      nowKnown = nowKnown.without(field);
-      changed[field] = moment;
+      complete = false;
+      nowKnown.remove(field);
+      changed.add(field);
       return this;
     }
 
@@ -222,7 +264,16 @@ public final class Tracked {
     }
 
     public Tracked done() {
-      return new Tracked(layout, builder.build(), nowKnown, nowSeen, moment, changed);
+      FieldSet written = changed.build();
+      if (written.isEmpty()) {
+        return Tracked.this;
+      }
+      Bytes now = builder == null ? bytes : builder.build();
+      FieldSet knownNow = nowKnown.build();
+      FieldSet seenNow = nowSeen.build();
+      return written.isAll()
+          ? new Tracked(layout, now, knownNow, seenNow, moment, null, null)
+          : written(now, knownNow, seenNow, Layer.above(layers, written, moment));
     }
   }
 }
