@@ -12,10 +12,13 @@ import org.jspecify.annotations.Nullable;
  * <p><i>Shape</i>: nent u32, padding u32, then entries of 40 bytes: function, index, flags, eax,
  * ebx, ecx, edx, padding. A question is the header alone, its count the room there is.
  *
+ * <p>A value like the records of this package. It is a class because it remembers where each leaf
+ * begins: one table answers many questions about features.
+ *
  * <p><i>Source</i>: {@code Documentation/virt/kvm/api.rst}, "KVM_SET_CPUID2",
  * "KVM_GET_SUPPORTED_CPUID"; {@code arch/x86/include/uapi/asm/kvm.h, struct kvm_cpuid2, v6.1}.
  */
-public record KvmCpuid2(Bytes raw) implements KvmStruct {
+public final class KvmCpuid2 implements KvmStruct {
   /** Bytes before the entries. */
   public static final int HEADER_SIZE = 8;
 
@@ -33,9 +36,25 @@ public record KvmCpuid2(Bytes raw) implements KvmStruct {
   private static final FlexibleArray SHAPE =
       new FlexibleArray("kvm_cpuid2", HEADER_SIZE, ENTRY_SIZE);
 
+  /** Leaves of each of the four ranges that have a slot of their own. */
+  private static final int RANGE_LEAVES = 64;
+
+  private static final int RANGE_SHIFT = 30 - 6;
+  private static final int SLOTS = 4 * RANGE_LEAVES;
+
+  /** The most entries whose numbers fit a slot; KVM takes no more than 256. */
+  private static final int MOST_INDEXED = 0xffff;
+
+  private final Bytes raw;
+
+  /** For each slot one more than the first entry of a leaf in it. */
+  private final short[] firsts;
+
   /** A header alone, or a header and at least the entries that it counts. */
-  public KvmCpuid2 {
+  public KvmCpuid2(Bytes raw) {
     SHAPE.check(raw);
+    this.raw = raw;
+    this.firsts = index(raw, SHAPE.held(raw));
   }
 
   /** A table of those entries, in that order. */
@@ -54,6 +73,11 @@ public record KvmCpuid2(Bytes raw) implements KvmStruct {
           .put(at + EDX, 4, entry.edx());
     }
     return new KvmCpuid2(to.build());
+  }
+
+  @Override
+  public Bytes raw() {
+    return raw;
   }
 
   @Override
@@ -111,14 +135,61 @@ public record KvmCpuid2(Bytes raw) implements KvmStruct {
    * The first entry that answers to leaf and subleaf, as KVM looks it up; null if there is none.
    */
   public @Nullable CpuidEntry find(int function, int index) {
-    for (int i = 0; i < held(); i++) {
-      if (raw.i32(SHAPE.offsetOf(raw, i) + FUNCTION) == function) {
-        CpuidEntry entry = entry(i);
-        if (entry.matches(function, index)) {
-          return entry;
-        }
+    int found = position(function, index);
+    return found < 0 ? null : entry(found);
+  }
+
+  /**
+   * A register of the first entry that answers to leaf and subleaf, zero if there is none.
+   *
+   * @param register 0 for EAX to 3 for EDX
+   */
+  public int register(int function, int index, int register) {
+    int found = position(function, index);
+    return found < 0
+        ? 0
+        : raw.i32(HEADER_SIZE + found * ENTRY_SIZE + EAX + register * Integer.BYTES);
+  }
+
+  private int position(int function, int index) {
+    int held = held();
+    int first = held <= MOST_INDEXED ? (firsts[slot(function)] & 0xffff) - 1 : 0;
+    for (int i = first; i >= 0 && i < held; i++) {
+      int at = HEADER_SIZE + i * ENTRY_SIZE;
+      if (raw.i32(at + FUNCTION) == function
+          && ((raw.i32(at + FLAGS) & CpuidEntry.KVM_CPUID_FLAG_SIGNIFCANT_INDEX) == 0
+              || raw.i32(at + INDEX) == index)) {
+        return i;
       }
     }
-    return null;
+    return -1;
+  }
+
+  private static short[] index(Bytes raw, int held) {
+    short[] index = new short[SLOTS];
+    for (int i = Math.min(held, MOST_INDEXED) - 1; i >= 0; i--) {
+      index[slot(raw.i32(HEADER_SIZE + i * ENTRY_SIZE + FUNCTION))] = (short) (i + 1);
+    }
+    return index;
+  }
+
+  /** Basic, hypervisor's and extended leaves start at multiples of 2^30. */
+  private static int slot(int function) {
+    return (function & (RANGE_LEAVES - 1)) | (function >>> RANGE_SHIFT & (SLOTS - RANGE_LEAVES));
+  }
+
+  @Override
+  public boolean equals(@Nullable Object o) {
+    return this == o || (o instanceof KvmCpuid2 other && raw.equals(other.raw));
+  }
+
+  @Override
+  public int hashCode() {
+    return raw.hashCode();
+  }
+
+  @Override
+  public String toString() {
+    return "KvmCpuid2[raw=" + raw + "]";
   }
 }

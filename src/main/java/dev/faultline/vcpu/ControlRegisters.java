@@ -1,6 +1,8 @@
 package dev.faultline.vcpu;
 
 import dev.faultline.kvm.KvmCpuid2;
+import dev.faultline.vmx.VmxCapabilities;
+import dev.faultline.x86.Cpuid;
 import dev.faultline.x86.Cr0;
 import dev.faultline.x86.Cr4;
 import dev.faultline.x86.Efer;
@@ -39,42 +41,23 @@ final class ControlRegisters {
           | Cr4.PKE;
 
   /** CR4 bits that a CPUID feature makes available, for reserved-bit checks. */
-  private static final Feature[] CR4_FEATURES = {
-    new Feature(Cr4.OSXSAVE, 1, 'c', 26),
-    new Feature(Cr4.SMEP, 7, 'b', 7),
-    new Feature(Cr4.SMAP, 7, 'b', 20),
-    new Feature(Cr4.FSGSBASE, 7, 'b', 0),
-    new Feature(Cr4.PKE, 7, 'c', 3),
-    new Feature(Cr4.LA57, 7, 'c', 16),
-    new Feature(Cr4.UMIP, 7, 'c', 2),
-    new Feature(Cr4.VMXE, 1, 'c', 5),
-    new Feature(Cr4.PCIDE, 1, 'c', 17),
-    new Feature(Cr4.CET, 7, 'c', 7),
-    new Feature(Cr4.LAM_SUP, 7, 'a', 26, 1),
-  };
+  private static final long CR4_FEATURE_BITS =
+      Cr4.OSXSAVE
+          | Cr4.SMEP
+          | Cr4.SMAP
+          | Cr4.FSGSBASE
+          | Cr4.PKE
+          | Cr4.LA57
+          | Cr4.UMIP
+          | Cr4.VMXE
+          | Cr4.PCIDE
+          | Cr4.CET
+          | Cr4.LAM_SUP;
 
-  /** CR4 bits that VMX operation allows by the guest's CPUID. */
-  private static final Feature[] CR4_FIXED1 = {
-    new Feature(Cr4.VME | Cr4.PVI, 1, 'd', 1),
-    new Feature(Cr4.TSD, 1, 'd', 4),
-    new Feature(Cr4.DE, 1, 'd', 2),
-    new Feature(Cr4.PSE, 1, 'd', 3),
-    new Feature(Cr4.PAE, 1, 'd', 6),
-    new Feature(Cr4.MCE, 1, 'd', 7),
-    new Feature(Cr4.PGE, 1, 'd', 13),
-    new Feature(Cr4.OSFXSR, 1, 'd', 24),
-    new Feature(Cr4.OSXMMEXCPT, 1, 'd', 25),
-    new Feature(Cr4.VMXE, 1, 'c', 5),
-    new Feature(Cr4.SMXE, 1, 'c', 6),
-    new Feature(Cr4.PCIDE, 1, 'c', 17),
-    new Feature(Cr4.OSXSAVE, 1, 'c', 26),
-    new Feature(Cr4.FSGSBASE, 7, 'b', 0),
-    new Feature(Cr4.SMEP, 7, 'b', 7),
-    new Feature(Cr4.SMAP, 7, 'b', 20),
-    new Feature(Cr4.PKE, 7, 'c', 3),
-    new Feature(Cr4.UMIP, 7, 'c', 2),
-    new Feature(Cr4.LA57, 7, 'c', 16),
-  };
+  /** CPUID bits of shadow stacks and of linear-address masking. */
+  private static final int SHSTK = 1 << 7;
+
+  private static final int LAM = 1 << 26;
 
   private static final long CR0_FIXED0_DEFAULT = Cr0.PE | Cr0.NE | Cr0.PG;
   private static final int EXTENDED_FEATURES = 0x8000_0001;
@@ -85,17 +68,6 @@ final class ControlRegisters {
   private static final long CR0_FIXED1 = 0xffff_ffffL;
 
   private ControlRegisters() {}
-
-  /** CR4 bits that need a CPUID feature bit. */
-  private record Feature(long cr4, int leaf, char register, int bit, int subleaf) {
-    Feature(long cr4, int leaf, char register, int bit) {
-      this(cr4, leaf, register, bit, 0);
-    }
-
-    boolean in(KvmCpuid2 table) {
-      return (GuestCpuid.register(table, leaf, subleaf, register) >>> bit & 1) != 0;
-    }
-  }
 
   /** Whether CR4 has bits that KVM cannot provide on this host. */
   static Answer cr4HostReserved(Vcpu v, long cr4) {
@@ -123,32 +95,40 @@ final class ControlRegisters {
     Answer set = v.platform().cpuidSet();
     if (set.isNo()) {
       return v.kernel().version().sregsChecksEfer()
-          ? Answer.of((cr4 & featureBits()) != 0)
+          ? Answer.of((cr4 & CR4_FEATURE_BITS) != 0)
           : Answer.NO;
     }
     return lacksFeature(v.platform().cpuid(), cr4);
   }
 
-  private static long featureBits() {
-    long bits = 0;
-    for (Feature feature : CR4_FEATURES) {
-      bits |= feature.cr4;
+  private static Answer lacksFeature(@Nullable KvmCpuid2 table, long cr4) {
+    if ((cr4 & CR4_FEATURE_BITS) == 0) {
+      return Answer.NO;
     }
-    return bits;
+    return table == null ? Answer.CANNOT_TELL : Answer.of((cr4 & lacking(table)) != 0);
   }
 
-  private static Answer lacksFeature(@Nullable KvmCpuid2 table, long cr4) {
-    for (Feature feature : CR4_FEATURES) {
-      if ((cr4 & feature.cr4) != 0) {
-        if (table == null) {
-          return Answer.CANNOT_TELL;
-        }
-        if (!feature.in(table)) {
-          return Answer.YES;
-        }
-      }
-    }
-    return Answer.NO;
+  /** CR4 bits of features that a table lacks. */
+  private static long lacking(KvmCpuid2 table) {
+    int leaf1c = GuestCpuid.register(table, 1, 0, 'c');
+    int leaf7b = GuestCpuid.register(table, 7, 0, 'b');
+    int leaf7c = GuestCpuid.register(table, 7, 0, 'c');
+    int leaf7a1 = GuestCpuid.register(table, 7, 1, 'a');
+    return unless(leaf1c, Cpuid.LEAF1_ECX_XSAVE, Cr4.OSXSAVE)
+        | unless(leaf7b, Cpuid.LEAF7_EBX_SMEP, Cr4.SMEP)
+        | unless(leaf7b, Cpuid.LEAF7_EBX_SMAP, Cr4.SMAP)
+        | unless(leaf7b, Cpuid.LEAF7_EBX_FSGSBASE, Cr4.FSGSBASE)
+        | unless(leaf7c, Cpuid.LEAF7_ECX_PKU, Cr4.PKE)
+        | unless(leaf7c, Cpuid.LEAF7_ECX_LA57, Cr4.LA57)
+        | unless(leaf7c, Cpuid.LEAF7_ECX_UMIP, Cr4.UMIP)
+        | unless(leaf1c, Cpuid.LEAF1_ECX_VMX, Cr4.VMXE)
+        | unless(leaf1c, Cpuid.LEAF1_ECX_PCID, Cr4.PCIDE)
+        | unless(leaf7c, SHSTK, Cr4.CET)
+        | unless(leaf7a1, LAM, Cr4.LAM_SUP);
+  }
+
+  private static long unless(int register, int feature, long bit) {
+    return (register & feature) != 0 ? 0 : bit;
   }
 
   /** CR4 bits reserved for the guest by host and guest features, or the known bits if not known. */
@@ -156,23 +136,17 @@ final class ControlRegisters {
     long reserved = ~CR4_KNOWN;
     KvmCpuid2 host = v.vm().host().supportedCpuid();
     KvmCpuid2 guest = v.platform().cpuid();
-    for (Feature feature : CR4_FEATURES) {
-      if ((host != null && !feature.in(host)) || (guest != null && !feature.in(guest))) {
-        reserved |= feature.cr4;
-      }
-    }
-    return reserved;
+    reserved |= host == null ? 0 : lacking(host);
+    return guest == null ? reserved : reserved | lacking(guest);
   }
 
   /** CR4 bits that may be one in VMX operation. */
   static long cr4Fixed1(KvmCpuid2 guest) {
-    long allowed = Cr4.PCE;
-    for (Feature feature : CR4_FIXED1) {
-      if (feature.in(guest)) {
-        allowed |= feature.cr4;
-      }
-    }
-    return allowed;
+    return VmxCapabilities.cr4Fixed1(
+        GuestCpuid.register(guest, 1, 0, 'c'),
+        GuestCpuid.register(guest, 1, 0, 'd'),
+        GuestCpuid.register(guest, 7, 0, 'b'),
+        GuestCpuid.register(guest, 7, 0, 'c'));
   }
 
   /** Whether CR4 satisfies VMX operation's fixed bits and the reserved bits. */

@@ -51,8 +51,7 @@ final class GuestCpuid {
     if (table == null) {
       return -1;
     }
-    CpuidEntry extended = table.find(EXTENDED, 0);
-    if (extended == null || Integer.compareUnsigned(extended.eax(), ADDRESS_SIZES) < 0) {
+    if (Integer.compareUnsigned(table.register(EXTENDED, 0, 0), ADDRESS_SIZES) < 0) {
       return DEFAULT_MAXPHYADDR;
     }
     CpuidEntry sizes = table.find(ADDRESS_SIZES, 0);
@@ -74,18 +73,7 @@ final class GuestCpuid {
   }
 
   static int register(KvmCpuid2 table, int leaf, int subleaf, char register) {
-    CpuidEntry entry = table.find(leaf, subleaf);
-    return entry == null ? 0 : register(entry, register);
-  }
-
-  private static int register(CpuidEntry entry, char register) {
-    return switch (register) {
-      case 'a' -> entry.eax();
-      case 'b' -> entry.ebx();
-      case 'c' -> entry.ecx();
-      case 'd' -> entry.edx();
-      default -> throw new IllegalArgumentException(Character.toString(register));
-    };
+    return table.register(leaf, subleaf, register - 'a');
   }
 
   /** The guest's table, or null when none is known. */
