@@ -3,6 +3,7 @@ package dev.faultline.kvm;
 import dev.faultline.Bytes;
 import dev.faultline.ErrorCode;
 import dev.faultline.FormatException;
+import java.util.Objects;
 
 /**
  * The shape that kvm_msrs, kvm_cpuid2 and their kind share: a header that starts with a u32 count,
@@ -45,9 +46,7 @@ record FlexibleArray(String name, int headerSize, int entrySize) {
 
   /** Where an entry starts. */
   int offsetOf(Bytes raw, int entry) {
-    if (entry < 0 || entry >= held(raw)) {
-      throw new IndexOutOfBoundsException("entry " + entry + " of " + held(raw) + " in " + name);
-    }
+    Objects.checkIndex(entry, held(raw));
     return headerSize + entry * entrySize;
   }
 

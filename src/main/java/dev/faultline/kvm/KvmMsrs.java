@@ -3,6 +3,7 @@ package dev.faultline.kvm;
 import dev.faultline.Bytes;
 import dev.faultline.StructLayout;
 import java.util.List;
+import java.util.Objects;
 
 /**
  * A list of MSRs with their values.
@@ -74,19 +75,23 @@ public record KvmMsrs(Bytes raw) implements KvmStruct {
     return SHAPE.held(raw);
   }
 
+  private int entry(int i) {
+    return HEADER_SIZE + Objects.checkIndex(i, held()) * ENTRY_SIZE;
+  }
+
   /** The number of the MSR in entry {@code i}. */
   public int index(int i) {
-    return raw.i32(SHAPE.offsetOf(raw, i) + INDEX);
+    return raw.i32(entry(i) + INDEX);
   }
 
   /** The value in entry {@code i}. */
   public long data(int i) {
-    return raw.u64(SHAPE.offsetOf(raw, i) + DATA);
+    return raw.u64(entry(i) + DATA);
   }
 
   /** The reserved word in entry {@code i}. */
   public int reserved(int i) {
-    return raw.i32(SHAPE.offsetOf(raw, i) + RESERVED);
+    return raw.i32(entry(i) + RESERVED);
   }
 
   /** The entry of the last occurrence of an MSR; -1 if it is not in the list. */
@@ -101,6 +106,6 @@ public record KvmMsrs(Bytes raw) implements KvmStruct {
 
   /** This list with another value in entry {@code i}. */
   public KvmMsrs withData(int i, long value) {
-    return new KvmMsrs(raw.with(SHAPE.offsetOf(raw, i) + DATA, 8, value));
+    return new KvmMsrs(raw.with(entry(i) + DATA, 8, value));
   }
 }

@@ -137,7 +137,6 @@ final class MsrHardware {
   static MsrFate judgeAmd(MsrWrites batch, MsrKind kind, int index, long data) {
     return switch (kind) {
       case HWCR -> hwcr(batch, data);
-      case HSAVE_PA -> MsrFate.ACCEPTED;
       case OSVW -> {
         Answer lacks = batch.guestHas(0x8000_0001, 0, 'c', 9).not();
         yield MsrFate.unless(lacks, MsrCheck.MSR_OSVW, MsrFate.NO_CPUID);

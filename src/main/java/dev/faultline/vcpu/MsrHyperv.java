@@ -112,6 +112,21 @@ final class MsrHyperv {
     };
   }
 
+  /** Whether every kernel takes every value. */
+  static boolean accepts(int index) {
+    return switch (index) {
+      case Msr.HV_X64_VP_INDEX,
+          VP_ASSIST_PAGE,
+          Msr.HV_X64_HYPERCALL,
+          MsrKind.HV_TSC_INVARIANT_CONTROL ->
+          false;
+      default ->
+          exists(KernelVersion.V5_10, index)
+              && !in(index, EOI, TPR)
+              && !in(index, SCONTROL, STIMER_LAST);
+    };
+  }
+
   private static MsrFate vpIndex(long index) {
     if (index >= MANY_VCPUS) {
       return MsrFate.refused(MsrCheck.MSR_HYPERV_BITS);
@@ -134,6 +149,24 @@ final class MsrHyperv {
     return v.inSmm().isNo()
         ? MsrParavirt.inMemory(v, data & PAGE, 1, MsrCheck.MSR_HYPERV_MEMORY)
         : MsrFate.NO_MEMORY;
+  }
+
+  /** Whether what is written can be read back, whatever it is. */
+  static boolean keeps(int index) {
+    return switch (index) {
+      case MsrKind.HV_RESET,
+          MsrKind.HV_VP_RUNTIME,
+          Msr.HV_X64_TIME_REF_COUNT,
+          MsrKind.HV_TSC_FREQUENCY,
+          MsrKind.HV_APIC_FREQUENCY,
+          Msr.HV_X64_GUEST_OS_ID,
+          Msr.HV_X64_HYPERCALL,
+          Msr.HV_X64_VP_INDEX,
+          CRASH_CTL,
+          SVERSION ->
+          false;
+      default -> !in(index, SCONTROL, STIMER_LAST);
+    };
   }
 
   /** What an accepted write leaves behind. */

@@ -42,9 +42,11 @@ final class MsrRules {
       return Decision.undecided(
           new TimelineEvent.MsrsSet(c.moment(), msrs, 0, false), "the entries of the list");
     }
-    MsrWrites batch = new MsrWrites(v);
-    for (int i = 0; i < entries; i++) {
-      MsrFate fate = batch.next(msrs, i);
+    MsrList list = v.platform().msrs().layout().list(msrs);
+    MsrWrites batch = new MsrWrites(v, msrs, list);
+    for (int n = 0; n < list.judgedCount(); n++) {
+      int i = list.judged(n);
+      MsrFate fate = batch.next(i);
       if (fate.accepted().isNo()) {
         return done(c, i, fate.check());
       }
@@ -77,11 +79,11 @@ final class MsrRules {
    * none certainly does.
    */
   static @Nullable MsrCheck refusal(Vcpu v, KvmMsrs msrs, int entry) {
-    MsrWrites batch = new MsrWrites(v);
+    MsrWrites batch = new MsrWrites(v, msrs, v.platform().msrs().layout().list(msrs));
     for (int i = 0; i < entry; i++) {
-      batch.next(msrs, i);
+      batch.next(i);
     }
-    return batch.next(msrs, entry).check();
+    return batch.next(entry).check();
   }
 
   /** The check that stops KVM_GET_MSRS at an entry; null if none certainly does. */
@@ -93,14 +95,14 @@ final class MsrRules {
 
   static Vcpu evolve(Vcpu v, TimelineEvent.MsrsSet e) {
     KvmMsrs msrs = e.msrs();
-    MsrStore store = new MsrStore(v, e.moment());
+    MsrStore store = new MsrStore(v, msrs, e.moment());
     int entries = msrs.held();
     int done = Math.min(e.processed(), entries);
     for (int i = 0; i < done; i++) {
-      store.apply(msrs, i);
+      store.apply(i);
     }
     for (int i = done; !e.certain() && i < entries; i++) {
-      store.doubt(msrs, i);
+      store.doubt(i);
     }
     return store.done();
   }

@@ -8,15 +8,15 @@ import java.util.Arrays;
  */
 public final class MsrState {
   private static final MsrState EMPTY =
-      new MsrState(new int[0], new long[0], new boolean[0], new int[0]);
+      new MsrState(MsrLayout.EMPTY, new long[0], new boolean[0], new int[0]);
 
-  private final int[] indexes;
+  private final MsrLayout layout;
   private final long[] values;
   private final boolean[] known;
   private final int[] writers;
 
-  private MsrState(int[] indexes, long[] values, boolean[] known, int[] writers) {
-    this.indexes = indexes;
+  private MsrState(MsrLayout layout, long[] values, boolean[] known, int[] writers) {
+    this.layout = layout;
     this.values = values;
     this.known = known;
     this.writers = writers;
@@ -27,30 +27,21 @@ public final class MsrState {
   }
 
   public int size() {
-    return indexes.length;
+    return values.length;
   }
 
   /** The MSR index at a position, in unsigned order. */
   public int indexAt(int position) {
-    return indexes[position];
+    return layout.indexAt(position);
   }
 
   /** The position of an MSR, or a negative number when it was never seen. */
   public int position(int index) {
-    int low = 0;
-    int high = indexes.length - 1;
-    while (low <= high) {
-      int middle = (low + high) >>> 1;
-      int order = Integer.compareUnsigned(indexes[middle], index);
-      if (order < 0) {
-        low = middle + 1;
-      } else if (order > 0) {
-        high = middle - 1;
-      } else {
-        return middle;
-      }
-    }
-    return -low - 1;
+    return layout.position(index);
+  }
+
+  MsrLayout layout() {
+    return layout;
   }
 
   public boolean knows(int index) {
@@ -85,16 +76,16 @@ public final class MsrState {
     int i = 0;
     int j = 0;
     while (true) {
-      while (i < indexes.length && !known[i]) {
+      while (i < values.length && !known[i]) {
         i++;
       }
-      while (j < other.indexes.length && !other.known[j]) {
+      while (j < other.values.length && !other.known[j]) {
         j++;
       }
-      if (i == indexes.length || j == other.indexes.length) {
-        return i == indexes.length && j == other.indexes.length;
+      if (i == values.length || j == other.values.length) {
+        return i == values.length && j == other.values.length;
       }
-      if (indexes[i] != other.indexes[j] || values[i] != other.values[j]) {
+      if (indexAt(i) != other.indexAt(j) || values[i] != other.values[j]) {
         return false;
       }
       i++;
@@ -104,15 +95,26 @@ public final class MsrState {
 
   /** A batch of changes. */
   public final class Edit {
-    private int[] index = indexes.clone();
+    /** The indexes once MSRs were added that the layout does not have; empty before. */
+    private int[] index = new int[0];
+
     private long[] value = values.clone();
     private boolean[] knows = known.clone();
     private int[] writer = writers.clone();
-    private int size = indexes.length;
+    private int size = values.length;
 
     /** The MSR is written; its value is known only if {@code certain}. */
     public Edit write(int msr, long data, boolean certain, int moment) {
-      int at = slot(msr);
+      return put(slot(msr), data, certain, moment);
+    }
+
+    /** The MSR that a list's entry names is written. */
+    Edit write(MsrList list, int entry, long data, boolean certain, int moment) {
+      int at = index.length == 0 && list.isOf(layout) ? list.position(entry) : -1;
+      return put(at < 0 ? slot(list.index(entry)) : at, data, certain, moment);
+    }
+
+    private Edit put(int at, long data, boolean certain, int moment) {
       value[at] = data;
       knows[at] = certain;
       writer[at] = moment;
@@ -146,14 +148,25 @@ public final class MsrState {
     }
 
     public MsrState done() {
+      if (index.length == 0) {
+        return new MsrState(layout, value, knows, writer);
+      }
       return new MsrState(
-          trim(index, size),
+          new MsrLayout(Arrays.copyOf(index, size)),
           Arrays.copyOf(value, size),
           Arrays.copyOf(knows, size),
-          trim(writer, size));
+          Arrays.copyOf(writer, size));
     }
 
     private int find(int msr) {
+      if (index.length == 0) {
+        return layout.position(msr);
+      }
+      int at = search(msr);
+      return at < 0 ? -1 : at;
+    }
+
+    private int search(int msr) {
       int low = 0;
       int high = size - 1;
       while (low <= high) {
@@ -175,14 +188,14 @@ public final class MsrState {
       if (at >= 0) {
         return at;
       }
-      int insert = -at - 1;
-      if (size == index.length) {
+      if (size == index.length || index.length == 0) {
         int capacity = Math.max(16, size * 2);
-        index = Arrays.copyOf(index, capacity);
+        index = index.length == 0 ? layout.copy(capacity) : Arrays.copyOf(index, capacity);
         value = Arrays.copyOf(value, capacity);
         knows = Arrays.copyOf(knows, capacity);
         writer = Arrays.copyOf(writer, capacity);
       }
+      int insert = -search(msr) - 1;
       int moved = size - insert;
       System.arraycopy(index, insert, index, insert + 1, moved);
       System.arraycopy(value, insert, value, insert + 1, moved);
@@ -194,10 +207,6 @@ public final class MsrState {
       knows[insert] = false;
       writer[insert] = Tracked.NOBODY;
       return insert;
-    }
-
-    private static int[] trim(int[] array, int length) {
-      return array.length == length ? array : Arrays.copyOf(array, length);
     }
   }
 }

@@ -1,6 +1,7 @@
 package dev.faultline.vcpu;
 
 import dev.faultline.FieldSet;
+import dev.faultline.InvariantViolation;
 import dev.faultline.kvm.KvmMsrs;
 import dev.faultline.vmx.ExitControls;
 import dev.faultline.vmx.Vmcs12;
@@ -31,7 +32,13 @@ final class MsrStore {
   private static final int GUEST_BNDCFGS = Vmcs12.indexOf(VmcsField.GUEST_BNDCFGS);
   private static final int EXIT_CONTROLS = Vmcs12.indexOf(VmcsField.VM_EXIT_CONTROLS);
 
+  private final KvmMsrs msrs;
+  private final MsrList list;
   private final int moment;
+
+  /** The entry that is being carried out. */
+  private int entry;
+
   private Vcpu v;
   private MsrState before;
   private MsrState.Edit edit;
@@ -42,22 +49,29 @@ final class MsrStore {
   private @Nullable Answer guestOsZero;
   private MsrPmu.@Nullable Shape pmu;
 
-  MsrStore(Vcpu v, int moment) {
+  MsrStore(Vcpu v, KvmMsrs msrs, int moment) {
     this.v = v;
+    this.msrs = msrs;
+    this.list = v.platform().msrs().layout().list(msrs);
     this.moment = moment;
     this.before = v.platform().msrs();
     this.edit = before.edit();
   }
 
   /** Entry {@code i} was accepted. */
-  void apply(KvmMsrs msrs, int i) {
-    store(msrs.index(i), msrs.data(i));
+  void apply(int i) {
+    if (list.keeps(i)) {
+      edit.write(list, i, msrs.data(i), certain, moment);
+    } else {
+      entry = i;
+      store(list.kind(i), list.index(i), msrs.data(i));
+    }
   }
 
   /** Entry {@code i} may have been accepted. */
-  void doubt(KvmMsrs msrs, int i) {
+  void doubt(int i) {
     certain = false;
-    store(msrs.index(i), msrs.data(i));
+    apply(i);
     certain = true;
   }
 
@@ -74,7 +88,11 @@ final class MsrStore {
   }
 
   void write(int index, long data, boolean sure) {
-    edit.write(index, data, certain && sure, moment);
+    if (index == list.index(entry)) {
+      edit.write(list, entry, data, certain && sure, moment);
+    } else {
+      edit.write(index, data, certain && sure, moment);
+    }
   }
 
   /** Changes bits of an MSR that has a value already. */
@@ -98,9 +116,9 @@ final class MsrStore {
     return before.knows(index) ? Answer.of(before.value(index) == 0) : Answer.CANNOT_TELL;
   }
 
-  private void store(int index, long data) {
-    MsrKind kind = MsrKind.of(index);
-    switch (kind) {
+  /** Whether KVM keeps every value of the MSR that it accepts as it was written. */
+  static boolean keeps(MsrKind kind, int index) {
+    return switch (kind) {
       case PLAIN,
           SMBASE,
           CANONICAL,
@@ -124,7 +142,14 @@ final class MsrStore {
           PV_EOI,
           POLL_CONTROL,
           OSVW ->
-          write(index, data, true);
+          true;
+      case HYPERV -> MsrHyperv.keeps(index);
+      default -> false;
+    };
+  }
+
+  private void store(MsrKind kind, int index, long data) {
+    switch (kind) {
       case SYSENTER_CS -> sysenterCs(index, data);
       case SYSENTER_ADDRESS -> sysenterAddress(index, data);
       case SEGMENT_BASE -> alias(index, data, true);
@@ -162,6 +187,7 @@ final class MsrStore {
       case TSC, ASYNC_PF_ACK, PRED_CMD, FLUSH_CMD, MTRR_NONE, MCG_CAP, DROPPED, CONSTANT -> {
         // Time, commands, and what KVM drops: nothing that could be read back.
       }
+      default -> throw new InvariantViolation("no rule says how KVM keeps " + kind);
     }
   }
 

@@ -12,7 +12,8 @@ import org.jspecify.annotations.Nullable;
  * Judges the entries of one KVM_SET_MSRS one after the other: an entry can change what a later one
  * meets.
  *
- * <p><em>Order:</em> {@link #next} is called for every entry from the first on.
+ * <p><em>Order:</em> {@link #next} is called for every entry from the first on; those may be left
+ * out that KVM {@linkplain #accepts accepts} in any case.
  *
  * <p><em>Source:</em> {@code arch/x86/kvm/x86.c, __kvm_set_msr(), kvm_set_msr_common(),
  * do_set_msr()}; {@code arch/x86/kvm/vmx/vmx.c, vmx_set_msr()}; {@code arch/x86/kvm/svm/svm.c,
@@ -26,6 +27,8 @@ final class MsrWrites {
   private static final long PAT_BIT_1 = 0x0202020202020202L;
 
   private final Vcpu v;
+  private final KvmMsrs msrs;
+  private final MsrList list;
   private final KernelModel kernel;
   private final MsrState before;
 
@@ -41,18 +44,20 @@ final class MsrWrites {
   private @Nullable Answer nestedVmx;
   private MsrPmu.@Nullable Shape pmu;
 
-  MsrWrites(Vcpu v) {
+  MsrWrites(Vcpu v, KvmMsrs msrs, MsrList list) {
     this.v = v;
+    this.msrs = msrs;
+    this.list = list;
     this.kernel = v.kernel();
     this.before = v.platform().msrs();
     this.vmxon = v.nested().mode().vmxon();
   }
 
   /** Judges the next entry. */
-  MsrFate next(KvmMsrs msrs, int entry) {
-    int index = msrs.index(entry);
+  MsrFate next(int entry) {
+    int index = list.index(entry);
     long data = msrs.data(entry);
-    MsrKind kind = MsrKind.of(index);
+    MsrKind kind = list.kind(entry);
     MsrFate fate = judge(kind, index, data);
     if (fate.accepted().isYes()) {
       note(kind, index, data);
@@ -84,9 +89,9 @@ final class MsrWrites {
     }
   }
 
-  private MsrFate judge(MsrKind kind, int index, long data) {
+  /** Whether every kernel takes every value of the MSR, which then has no bearing on later ones. */
+  static boolean accepts(MsrKind kind, int index) {
     return switch (kind) {
-      case SMBASE -> smbase(index);
       case PLAIN,
           SYSENTER_CS,
           SYSENTER_ADDRESS,
@@ -99,8 +104,18 @@ final class MsrWrites {
           WALL_CLOCK,
           SYSTEM_TIME,
           SGX_HASH,
-          MISC_ENABLE ->
-          MsrFate.ACCEPTED;
+          MISC_ENABLE,
+          PMU_K7,
+          HSAVE_PA ->
+          true;
+      case HYPERV -> MsrHyperv.accepts(index);
+      default -> false;
+    };
+  }
+
+  private MsrFate judge(MsrKind kind, int index, long data) {
+    return switch (kind) {
+      case SMBASE -> smbase(index);
       case CANONICAL, SEGMENT_BASE -> canonical(data);
       case FMASK -> data >>> 32 == 0 ? MsrFate.ACCEPTED : MsrFate.NO_HARDWARE;
       case EFER -> efer(data);
@@ -130,11 +145,11 @@ final class MsrWrites {
           MsrParavirt.judge(v, kind, data);
       case HYPERV -> MsrHyperv.judge(v, index, data);
       case PMU, PMU_P6, DS_AREA -> performance(kind, index, data);
-      case PMU_K7 -> MsrFate.ACCEPTED;
       case PMU_F15H -> f15h(index, data);
-      case HWCR, HSAVE_PA, VIRT_SPEC_CTRL, TSC_RATIO, OSVW, SVM_OTHER ->
+      case HWCR, VIRT_SPEC_CTRL, TSC_RATIO, OSVW, SVM_OTHER ->
           MsrHardware.judgeAmd(this, kind, index, data);
       case MCG_CAP, CONSTANT, OTHER -> unsupported(index, data);
+      default -> MsrFate.ACCEPTED;
     };
   }
 

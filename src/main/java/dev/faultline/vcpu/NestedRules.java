@@ -238,8 +238,15 @@ final class NestedRules {
 
   /** What KVM copies: the fields, not the rest of the page. */
   private static Vmcs12 packed(Bytes payload, int at) {
+    int rest = Vmcs12.SIZE - Vmcs12.SIZE_PACKED;
+    boolean zeroRest =
+        payload.size() >= at + Vmcs12.SIZE
+            && payload.regionEquals(at + Vmcs12.SIZE_PACKED, Vmcs12.LAYOUT.zero(), 0, rest);
+    // Nearly always the rest is zero anyway, and the payload can be shared.
     return new Vmcs12(
-        Bytes.builder(Vmcs12.SIZE).putBytes(0, payload, at, Vmcs12.SIZE_PACKED).build());
+        zeroRest
+            ? payload.slice(at, Vmcs12.SIZE)
+            : Bytes.builder(Vmcs12.SIZE).putBytes(0, payload, at, Vmcs12.SIZE_PACKED).build());
   }
 
   private static boolean usesShadow(Vmcs12 vmcs12) {
