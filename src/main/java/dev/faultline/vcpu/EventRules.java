@@ -299,6 +299,15 @@ final class EventRules {
         .done();
   }
 
+  /** Whether an event whose delivery was cut short is to be delivered again. */
+  static Answer reinjects(Tracked events) {
+    return events
+        .is(EventsFields.EXCEPTION_INJECTED, 0)
+        .not()
+        .or(events.is(EventsFields.NMI_INJECTED, 0).not())
+        .or(events.is(EventsFields.INTERRUPT_INJECTED, 0).not());
+  }
+
   static Decision interrupt(Vcpu v, VcpuCommand.Interrupt c) {
     if (c.irq() < 0 || c.irq() > 255) {
       return Decision.of(

@@ -8,6 +8,7 @@ import dev.faultline.kvm.KvmRun;
 import dev.faultline.kvm.MpState;
 import dev.faultline.vcpu.Vcpu.Completion;
 import dev.faultline.vcpu.Vcpu.Emulation;
+import dev.faultline.vmx.ExitReason;
 import dev.faultline.vmx.Vmcs12;
 import dev.faultline.vmx.VmcsField;
 
@@ -36,7 +37,7 @@ final class GuestRunRules {
           .with(RegsFields.RFLAGS);
 
   /** Fields of a vmcs12 that belong to L2's state; L2 running changes no other. */
-  private static final FieldSet GUEST_AREA = guestArea();
+  static final FieldSet GUEST_AREA = guestArea();
 
   private GuestRunRules() {}
 
@@ -396,13 +397,47 @@ final class GuestRunRules {
     if (v.kernel().isSvm()) {
       return v.withNested(SvmRunRules.exited(v));
     }
-    Nested.Mode mode = v.nested().mode();
-    return v.withNested(
-        v.nested()
+    // After an exit that the model added, the trace shows the same once more.
+    Vcpu next = v.inGuestMode().isNo() ? v : NestedRegisters.exit(v, e);
+    Nested.Mode mode = next.nested().mode();
+    return next.withNested(
+        next.nested()
             .withMode(
                 mode.withVmxon(Answer.YES)
                     .withGuestMode(Answer.NO)
                     .withPending(Answer.NO, Answer.NO)));
+  }
+
+  /** From here on guest code changes registers, and L1 its VMCSs without a trace. */
+  static Vcpu evolve(Vcpu v, TimelineEvent.VmEntered e) {
+    return guestRuns(v, e.moment());
+  }
+
+  private static Vcpu guestRuns(Vcpu v, int moment) {
+    Vcpu next = v;
+    Vcpu.Registers r = v.registers();
+    if (!r.regs().known().isEmpty() || !r.sregs().known().isEmpty()) {
+      next =
+          v.withRegisters(
+              new Vcpu.Registers(
+                  r.regs().forgetAll(moment),
+                  r.sregs().forgetAll(moment),
+                  r.debugregs().forgetAll(moment),
+                  r.xcrs().forgetAll(moment),
+                  r.xsave().forgetAll(moment),
+                  r.emulation()));
+    }
+    Nested nested = v.nested();
+    Nested.Mode mode = nested.mode();
+    boolean vmx = v.kernel().isVmx() && !mode.vmxonAnywhere().isNo();
+    if (!vmx || mode.guestMode().isYes() || nested.vmcs12().known().isEmpty()) {
+      return next;
+    }
+    return next.withNested(
+        nested
+            .withHeader(forgetPointers(nested.header(), moment))
+            .withVmcs12(nested.vmcs12().forgetAll(moment))
+            .withShadowVmcs12(nested.shadowVmcs12().forgetAll(moment)));
   }
 
   static Vcpu evolve(Vcpu v, TimelineEvent.L2Exited e) {
@@ -417,7 +452,9 @@ final class GuestRunRules {
   }
 
   /** An exit is one of L1 until the tracepoint that follows says that it was L2's. */
-  static Vcpu evolve(Vcpu v, TimelineEvent.VmExited e) {
+  static Vcpu evolve(Vcpu before, TimelineEvent.VmExited e) {
+    // A trace may leave VM-Enters out.
+    Vcpu v = guestRuns(before, e.moment());
     Nested.Mode mode = v.nested().mode();
     Nested.Mode next = mode;
     switch (e.reason()) {
@@ -479,9 +516,12 @@ final class GuestRunRules {
     if (v.kernel().isSvm()) {
       return v.withEvents(events).withNested(SvmRunRules.exited(v));
     }
-    return v.withEvents(events)
-        .withNested(
-            v.nested().withMode(mode.withGuestMode(Answer.NO).withPending(Answer.NO, Answer.NO)))
-        .withRegisters(v.registers().withEmulation(Emulation.NO));
+    if (!v.kernel().isVmx() || !v.inGuestMode().isYes()) {
+      return v.withEvents(events)
+          .withNested(
+              v.nested().withMode(mode.withGuestMode(Answer.NO).withPending(Answer.NO, Answer.NO)))
+          .withRegisters(v.registers().withEmulation(Emulation.NO));
+    }
+    return NestedRegisters.exit(v.withEvents(events), ExitReason.TRIPLE_FAULT, e.moment());
   }
 }

@@ -152,7 +152,7 @@ final class MpStateRules {
         return v;
       }
       if (waits.isNo()) {
-        Vcpu left = NestedRegisters.exit(v, ExitReason.INIT_SIGNAL.number(), moment);
+        Vcpu left = NestedRegisters.exit(v, ExitReason.INIT_SIGNAL, moment);
         Tracked events = left.events().edit(moment).set(EventsFields.LATCHED_INIT, 0).done();
         return left.withEvents(events);
       }
@@ -162,12 +162,6 @@ final class MpStateRules {
 
   /** Whether something must be injected into L2 again before it can exit. */
   private static Answer eventsWait(Vcpu v) {
-    Tracked events = v.events();
-    return events
-        .is(EventsFields.EXCEPTION_INJECTED, 0)
-        .not()
-        .or(events.is(EventsFields.NMI_INJECTED, 0).not())
-        .or(events.is(EventsFields.INTERRUPT_INJECTED, 0).not())
-        .or(v.nested().mode().runPending());
+    return EventRules.reinjects(v.events()).or(v.nested().mode().runPending());
   }
 }

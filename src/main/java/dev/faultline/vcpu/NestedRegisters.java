@@ -9,6 +9,7 @@ import dev.faultline.kvm.MpState;
 import dev.faultline.vmx.ActivityState;
 import dev.faultline.vmx.EntryControls;
 import dev.faultline.vmx.ExitControls;
+import dev.faultline.vmx.ExitReason;
 import dev.faultline.vmx.InterruptibilityInfo;
 import dev.faultline.vmx.PinControls;
 import dev.faultline.vmx.Vmcs12;
@@ -45,6 +46,8 @@ final class NestedRegisters {
   /** Host state has no such field. */
   private static final int NONE = -1;
 
+  private static final String FAILED_ENTRY = "FAILED_VMENTRY";
+  private static final long FAILED_ENTRY_BIT = 1L << 31;
   private static final int DR7 = KvmDebugregs.LAYOUT.indexOf("dr7");
 
   /** Where a segment register lives in struct kvm_sregs and in vmcs12, L2's and L1's. */
@@ -410,14 +413,16 @@ final class NestedRegisters {
   }
 
   /**
-   * L2 exits to L1 outside KVM_RUN, with this reason and no qualification.
+   * KVM makes L2 exit to L1 before L2 runs, with this reason and no qualification. The error code
+   * of an interruption and of a vectored event keep what an earlier exit left.
    *
-   * <p><em>Source:</em> {@code arch/x86/kvm/vmx/nested.c, nested_vmx_vmexit(), prepare_vmcs12()}.
+   * <p><em>Source:</em> {@code arch/x86/kvm/vmx/nested.c, nested_vmx_vmexit(), prepare_vmcs12(),
+   * vmcs12_save_pending_event()}, v6.1.
    */
-  static Vcpu exit(Vcpu v, int reason, int moment) {
+  static Vcpu exit(Vcpu v, ExitReason reason, int moment) {
     Tracked vmcs12 = synchronizedVmcs12(v, moment);
     Tracked.Edit edit = vmcs12.edit(moment);
-    edit.set(Vmcs12.indexOf(VmcsField.VM_EXIT_REASON), reason);
+    edit.set(Vmcs12.indexOf(VmcsField.VM_EXIT_REASON), reason.number());
     edit.set(Vmcs12.indexOf(VmcsField.EXIT_QUALIFICATION), 0);
     edit.set(LAUNCH_STATE, 1);
     edit.set(
@@ -425,11 +430,76 @@ final class NestedRegisters {
         get(vmcs12, VmcsField.VM_ENTRY_INTR_INFO_FIELD) & INTR_INFO_INVALID,
         knows(vmcs12, VmcsField.VM_ENTRY_INTR_INFO_FIELD));
     edit.set(Vmcs12.indexOf(VmcsField.VM_EXIT_INTR_INFO), 0);
-    edit.forget(Vmcs12.indexOf(VmcsField.IDT_VECTORING_INFO_FIELD));
-    edit.forget(Vmcs12.indexOf(VmcsField.IDT_VECTORING_ERROR_CODE));
+    if (reason == ExitReason.TRIPLE_FAULT || EventRules.reinjects(v.events()).isNo()) {
+      edit.set(Vmcs12.indexOf(VmcsField.IDT_VECTORING_INFO_FIELD), 0);
+    } else {
+      edit.forget(Vmcs12.indexOf(VmcsField.IDT_VECTORING_INFO_FIELD));
+      edit.forget(Vmcs12.indexOf(VmcsField.IDT_VECTORING_ERROR_CODE));
+      edit.forget(Vmcs12.indexOf(VmcsField.VM_ENTRY_INSTRUCTION_LEN));
+    }
+    // Hardware's, of the last exit of L2.
     edit.forget(Vmcs12.indexOf(VmcsField.VM_EXIT_INSTRUCTION_LEN));
     edit.forget(Vmcs12.indexOf(VmcsField.VMX_INSTRUCTION_INFO));
-    return leaveFrom(v.withNested(v.nested().withVmcs12(edit.done())), moment);
+    return exited(v.withNested(v.nested().withVmcs12(edit.done())), moment);
+  }
+
+  /** An exit leaves vmcs02 behind, from which KVM copies the rest of L2's state on demand. */
+  private static Vcpu exited(Vcpu v, int moment) {
+    Vcpu next = leaveFrom(v, moment);
+    Nested nested = next.nested();
+    return next.withNested(nested.withMode(nested.mode().withLazyFields(Answer.CANNOT_TELL)));
+  }
+
+  private static final FieldSet EXIT_FIELDS = exitFields();
+
+  private static FieldSet exitFields() {
+    FieldSet set = FieldSet.none(Vmcs12.LAYOUT.count());
+    for (VmcsField field : VmcsField.values()) {
+      if (field.area() == VmcsField.Area.EXIT_INFORMATION) {
+        set = set.with(Vmcs12.indexOf(field));
+      }
+    }
+    return set;
+  }
+
+  /**
+   * L1 receives an exit of L2, which may have run: L2's registers are not known, those that vmcs12
+   * gives to L1 are.
+   */
+  static Vcpu exit(Vcpu v, TimelineEvent.NestedVmExited e) {
+    int moment = e.moment();
+    ExitReason reason = ExitReason.ofTraceName(e.reason());
+    boolean failed = e.flags().contains(FAILED_ENTRY);
+    Nested nested = v.nested();
+    Tracked vmcs12 = nested.vmcs12().forget(GuestRunRules.GUEST_AREA, moment);
+    if (!failed) {
+      vmcs12 = vmcs12.forget(EXIT_FIELDS, moment);
+    }
+    Tracked.Edit edit = vmcs12.edit(moment);
+    long flag = failed ? FAILED_ENTRY_BIT : 0;
+    edit.set(
+        Vmcs12.indexOf(VmcsField.VM_EXIT_REASON),
+        reason == null ? 0 : reason.number() | flag,
+        reason != null && (failed || e.flags().isEmpty()));
+    edit.set(Vmcs12.indexOf(VmcsField.EXIT_QUALIFICATION), e.qualification());
+    if (!failed) {
+      edit.set(LAUNCH_STATE, 1);
+    }
+    edit.forget(Vmcs12.indexOf(VmcsField.VM_ENTRY_CONTROLS));
+    edit.forget(Vmcs12.indexOf(VmcsField.GUEST_LINEAR_ADDRESS));
+    Vcpu.Registers r = v.registers();
+    Vcpu next =
+        v.withNested(nested.withVmcs12(edit.done()))
+            .withRegisters(
+                new Vcpu.Registers(
+                    r.regs().forgetAll(moment),
+                    r.sregs().forgetAll(moment),
+                    r.debugregs().forgetAll(moment),
+                    r.xcrs().forgetAll(moment),
+                    r.xsave().forgetAll(moment),
+                    r.emulation()))
+            .withPlatform(v.platform().withMsrs(MsrRules.afterGuestRan(v, moment, true)));
+    return exited(next, moment);
   }
 
   private static Vcpu loadHostState(Vcpu v, int moment) {
@@ -521,8 +591,9 @@ final class NestedRegisters {
     MsrState msrs = edit.done();
     Answer list = vmcs12.is(Vmcs12.indexOf(VmcsField.VM_EXIT_MSR_LOAD_COUNT), 0).not();
     if (!list.isNo()) {
-      // Which MSRs the list names is in guest memory.
-      msrs = MsrRules.afterGuestRan(msrs, moment);
+      // Which MSRs the list names is in guest memory; none of them is the SMIs'.
+      Vcpu loaded = v.withPlatform(v.platform().withMsrs(msrs));
+      msrs = MsrRules.afterGuestRan(loaded, moment, true);
     }
     return v.withPlatform(v.platform().withMsrs(msrs));
   }

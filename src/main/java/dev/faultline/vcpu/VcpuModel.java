@@ -220,7 +220,7 @@ public final class VcpuModel {
       case TimelineEvent.RunEntered e -> RunRules.evolve(v, e);
       case TimelineEvent.RunReturned e -> GuestRunRules.evolve(v, e);
       case TimelineEvent.TripleFaultSynthesized e -> GuestRunRules.evolve(v, e);
-      case TimelineEvent.VmEntered _ -> v;
+      case TimelineEvent.VmEntered e -> GuestRunRules.evolve(v, e);
       case TimelineEvent.VmExited e -> GuestRunRules.evolve(v, e);
       case TimelineEvent.L2Exited e -> GuestRunRules.evolve(v, e);
       case TimelineEvent.CapabilityRead e ->
