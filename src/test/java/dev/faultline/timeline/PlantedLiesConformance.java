@@ -13,6 +13,7 @@ import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -20,7 +21,9 @@ import org.junit.jupiter.params.provider.MethodSource;
  * A recording in which one result of one call is altered is found out, at that call and at no
  * other.
  *
- * <p>{@code -Dfaultline.lies=N} plants about N lies in each recording.
+ * <p>{@code -Dfaultline.lies=N} plants about N lies in each recording; {@code
+ * -Dfaultline.lies.wide=true} plants them in all of the larger collection, and tells the whole rest
+ * of each recording after each.
  */
 final class PlantedLiesConformance {
   private static final long SEED = 20261123;
@@ -29,8 +32,10 @@ final class PlantedLiesConformance {
   /** So many kinds of lies are told of one call, on average. */
   private static final double LIES_A_CALL = 2.2;
 
-  /** Of a long recording only so much is told after a lie: several restores. */
-  private static final int REST = 1500;
+  private static final String WIDE = "faultline.lies.wide";
+
+  /** Of a recording longer than that, only so much is told after a lie: many restores. */
+  private static final int REST = Boolean.getBoolean(WIDE) ? Integer.MAX_VALUE : 3000;
 
   private static final List<String> SHIPPED =
       List.of(
@@ -67,6 +72,19 @@ final class PlantedLiesConformance {
   @MethodSource("timelines")
   void a_lie_is_found_out_at_its_call_and_nowhere_else(Timeline timeline) {
     assertThat(planted(timeline)).as("lies not told apart from the truth").isEmpty();
+  }
+
+  static Stream<String> everywhere() {
+    return Timelines.allCollected().stream();
+  }
+
+  @ParameterizedTest
+  @MethodSource("everywhere")
+  @EnabledIfSystemProperty(named = WIDE, matches = "true")
+  void wherever_it_is_planted(String path) {
+    for (Timeline timeline : Timelines.collected(path)) {
+      assertThat(planted(timeline)).as("lies not told apart from the truth").isEmpty();
+    }
   }
 
   @Test
@@ -117,7 +135,7 @@ final class PlantedLiesConformance {
       for (Lie lie : plan.lies(truth, observation)) {
         Reexecution told = truth.fork(TimelineListener.NONE);
         Timelines.tell(told, lie.told());
-        int end = Math.min(timeline.observations().size(), i + 1 + REST);
+        int end = (int) Math.min(timeline.observations().size(), i + 1L + REST);
         for (Observation rest : timeline.observations().subList(i + 1, end)) {
           Timelines.tell(told, rest);
         }

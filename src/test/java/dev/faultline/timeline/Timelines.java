@@ -7,10 +7,13 @@ import dev.faultline.trace.Observation;
 import dev.faultline.trace.RecordedCalls;
 import dev.faultline.trace.RecordingReader;
 import dev.faultline.vcpu.KernelModel;
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.Stream;
 
 /** Recordings in memory, to be re-executed many times. */
 public final class Timelines {
@@ -59,6 +62,25 @@ public final class Timelines {
     Path file = folder.resolve(path.substring(0, slash)).resolve(path.substring(slash + 1));
     Path recording = file.resolveSibling(file.getFileName() + ".jsonl.gz");
     return Files.exists(recording) ? List.of(read(Inputs.open(recording).getFirst())) : List.of();
+  }
+
+  /** All recordings of the larger collection, as {@link #collected} takes them. */
+  public static List<String> allCollected() {
+    Path folder = folder();
+    if (!Files.isDirectory(folder)) {
+      return List.of();
+    }
+    String end = ".jsonl.gz";
+    try (Stream<Path> files = Files.walk(folder, 2)) {
+      return files
+          .map(p -> folder.relativize(p).toString())
+          .filter(name -> name.endsWith(end) && name.contains("/"))
+          .map(name -> name.substring(0, name.length() - end.length()))
+          .sorted()
+          .toList();
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
   }
 
   private static Path folder() {
