@@ -76,10 +76,10 @@ final class ArchitectureTest {
           new Arrow("trace", List.of("vcpu")),
           new Arrow("record", List.of("trace")),
           new Arrow("store", List.of("timeline")),
-          new Arrow("ingest", List.of("trace", "store")),
+          new Arrow("ingest", List.of("trace", "store", "migration")),
           new Arrow("report", List.of("audit", "reorder", "migration")),
           new Arrow("fleet", List.of("trace", "audit")),
-          new Arrow("junit", List.of("migration")),
+          new Arrow("junit", List.of("migration", "ingest")),
           new Arrow("web", List.of("store", "report")),
           new Arrow(
               "cli", List.of("record", "ingest", "store", "report", "fleet", "junit", "web")));

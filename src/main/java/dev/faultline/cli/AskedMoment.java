@@ -2,6 +2,7 @@ package dev.faultline.cli;
 
 import dev.faultline.ErrorCode;
 import dev.faultline.UsageException;
+import dev.faultline.vcpu.Recorded;
 
 /**
  * A moment as a user writes it: {@code 31}, an index into the timeline, or {@code seq:31}, the
@@ -42,6 +43,11 @@ record AskedMoment(boolean isSeq, long number) {
         : playback.first() <= number && number <= playback.last();
   }
 
+  /** True if a fact that takes these moments is, or holds, this moment. */
+  boolean isAt(Recorded fact, int first, int last) {
+    return isSeq ? fact.seq() == number : first <= number && number <= last;
+  }
+
   /** The index, once {@link #isAt} is true. */
   int index(Playback playback) {
     return isSeq ? playback.last() : (int) number;
@@ -49,10 +55,15 @@ record AskedMoment(boolean isSeq, long number) {
 
   /** What to say of a moment that the recording, played to its end, does not have. */
   UsageException unknown(String option, Playback playback, long firstSeq, long lastSeq) {
+    return unknown(option, playback.reexecution().nextMoment() - 1, firstSeq, lastSeq);
+  }
+
+  /** The same, of a recording whose last moment this is. */
+  UsageException unknown(String option, int lastMoment, long firstSeq, long lastSeq) {
     String range =
         isSeq
             ? "a sequence number from seq:" + firstSeq + " to seq:" + lastSeq
-            : "a moment from 0 to " + (playback.reexecution().nextMoment() - 1);
+            : "a moment from 0 to " + lastMoment;
     return new UsageException(
         ErrorCode.MOMENT_UNKNOWN, option + ": expected " + range + ", found " + this);
   }

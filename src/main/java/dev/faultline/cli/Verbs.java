@@ -22,7 +22,8 @@ final class Verbs {
           new Named("verify", VerifyVerb::new),
           new Named("state", StateVerb::new),
           new Named("show", ShowVerb::new),
-          new Named("policies", PoliciesVerb::new));
+          new Named("policies", PoliciesVerb::new),
+          new Named("migrate", MigrateVerb::new));
 
   private Verbs() {}
 }

@@ -1,6 +1,8 @@
 package dev.faultline.x86;
 
 import java.util.Locale;
+import java.util.Map;
+import java.util.OptionalInt;
 import java.util.TreeMap;
 
 /**
@@ -360,6 +362,16 @@ public final class Msr {
   public static String name(int index) {
     String name = NAMES.get(index);
     return name == null ? "MSR 0x" + Integer.toHexString(index) : name;
+  }
+
+  /** The MSR of a name as {@link #name} gives it, or empty. */
+  public static OptionalInt ofName(String name) {
+    for (Map.Entry<Integer, String> entry : NAMES.entrySet()) {
+      if (entry.getValue().equals(name)) {
+        return OptionalInt.of(entry.getKey());
+      }
+    }
+    return OptionalInt.empty();
   }
 
   /** True for IA32_VMX_BASIC to IA32_VMX_VMFUNC. */

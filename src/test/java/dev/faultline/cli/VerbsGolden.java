@@ -33,7 +33,10 @@ final class VerbsGolden {
     "policies-json, vmx_invalid_nested_guest_state, policies --format json",
     "policies-rsm, scn_d, policies --kernel 7.3",
     "policies-kernels, scn_a, policies --kernels",
-    "policies-kernels-json, scn_d, policies --kernels --format json"
+    "policies-kernels-json, scn_d, policies --kernels --format json",
+    "migrate, smm_test, migrate --plan cloud-hypervisor --at seq:239",
+    "migrate-json, smm_test, migrate --plan openvmm --at seq:479 --format json",
+    "migrate-plans, smm_test, migrate --compare-plans"
   })
   void a_verb_prints_its_golden(String golden, String timeline, String words) throws IOException {
     List<Object> line = new ArrayList<>(List.of(words.split(" ")));

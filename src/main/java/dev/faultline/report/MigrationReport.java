@@ -1,0 +1,66 @@
+package dev.faultline.report;
+
+import dev.faultline.migration.MigrationOutcome.Kind;
+import dev.faultline.migration.MomentOutcome;
+import dev.faultline.migration.Plan;
+import dev.faultline.vcpu.KernelModel;
+import java.io.IOException;
+import java.util.EnumMap;
+import java.util.Map;
+
+/** Writes what became of the migrations of one recording by one plan. */
+public interface MigrationReport {
+  /**
+   * What is migrated.
+   *
+   * @param kernelAsked whether the user chose the kernel of the source
+   */
+  record Subject(
+      String recording, Plan plan, KernelModel from, KernelModel to, boolean kernelAsked) {}
+
+  /** How many migrations ended in each way. */
+  final class Counts {
+    private final Map<Kind, Long> counts = new EnumMap<>(Kind.class);
+    private long assumed;
+    private long second;
+
+    /** Counts one more. */
+    public void add(MomentOutcome outcome) {
+      counts.merge(outcome.outcome().kind(), 1L, Long::sum);
+      assumed += outcome.outcome().assumed().isEmpty() ? 0 : 1;
+      Kind again = outcome.outcome().second().kind();
+      second += again == Kind.LOST || again == Kind.REFUSED ? 1 : 0;
+    }
+
+    /** How many ended so. */
+    public long of(Kind kind) {
+      return counts.getOrDefault(kind, 0L);
+    }
+
+    /** How many rest on what KVM takes back. */
+    public long assumed() {
+      return assumed;
+    }
+
+    /** How many lose something again in the second generation. */
+    public long second() {
+      return second;
+    }
+
+    /** How many migrations. */
+    public long total() {
+      return counts.values().stream().mapToLong(Long::longValue).sum();
+    }
+
+    /** Whether any failed or lost something. */
+    public boolean hasFindings() {
+      return of(Kind.REFUSED) + of(Kind.FAULT) + of(Kind.LOST) > 0;
+    }
+  }
+
+  void begin(Subject subject) throws IOException;
+
+  void add(MomentOutcome outcome) throws IOException;
+
+  void end(Counts counts) throws IOException;
+}

@@ -1,0 +1,144 @@
+package dev.faultline.cli;
+
+import static dev.faultline.cli.CommandLines.run;
+import static dev.faultline.cli.CommandLines.timeline;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** {@code migrate}. */
+final class MigrateVerbTest {
+  /** KVM_GET_NESTED_STATE of a vCPU in SMM while L2 is put aside. */
+  private static final String IN_SMM_WITH_L2_ASIDE = "seq:479";
+
+  @Test
+  void a_vcpu_in_smm_with_l2_aside_is_refused_in_the_order_of_qemu() {
+    CommandLines.Ended ended =
+        run("migrate", timeline("smm_test"), "--plan", "qemu", "--at", IN_SMM_WITH_L2_ASIDE);
+    assertThat(ended.status()).isEqualTo(1);
+    assertThat(ended.err()).isEmpty();
+    assertThat(ended.out())
+        .contains("refused  after KVM_GET_NESTED_STATE")
+        .contains("KVM_SET_NESTED_STATE, step 8 of the restore, fails with EINVAL")
+        .contains("NESTED_SMM_MODE");
+  }
+
+  @Test
+  void the_same_vcpu_is_not_refused_in_the_order_of_crosvm() {
+    CommandLines.Ended ended =
+        run("migrate", timeline("smm_test"), "--plan", "crosvm", "--at", IN_SMM_WITH_L2_ASIDE);
+    assertThat(ended.out()).doesNotContain("refused").contains("1 migration:");
+  }
+
+  @Test
+  void the_json_result_names_check_and_step() throws IOException {
+    JsonNode result =
+        json("migrate", timeline("smm_test"), "--plan", "qemu", "--at", IN_SMM_WITH_L2_ASIDE);
+    assertThat(result.path("plan").asText()).isEqualTo("qemu");
+    assertThat(result.path("moments").asInt()).isEqualTo(1);
+    JsonNode outcome = result.path("outcomes").path(0);
+    assertThat(outcome.path("outcome").asText()).isEqualTo("refused");
+    assertThat(outcome.path("lost")).isEmpty();
+    assertThat(outcome.path("refused").path("ioctl").asText()).isEqualTo("KVM_SET_NESTED_STATE");
+    assertThat(outcome.path("refused").path("errno").asText()).isEqualTo("EINVAL");
+    assertThat(outcome.path("refused").path("check").asText()).isEqualTo("NESTED_SMM_MODE");
+  }
+
+  @Test
+  void a_moment_alone_comes_out_as_it_does_among_all() throws IOException {
+    for (String plan : List.of("qemu", "cloud-hypervisor")) {
+      JsonNode all = json("migrate", timeline("state_test"), "--plan", plan, "--every");
+      List<JsonNode> outcomes = new ArrayList<>();
+      all.path("outcomes").forEach(outcomes::add);
+      assertThat(outcomes).hasSize(all.path("moments").asInt()).hasSizeGreaterThan(200);
+      for (int i = 7; i < outcomes.size(); i += 61) {
+        JsonNode one =
+            json(
+                "migrate",
+                timeline("state_test"),
+                "--plan",
+                plan,
+                "--at",
+                outcomes.get(i).path("moment").asText());
+        assertThat(one.path("outcomes")).contains(outcomes.get(i));
+      }
+    }
+  }
+
+  @Test
+  void no_kernel_of_the_destination_but_known_ones() {
+    CommandLines.Ended ended =
+        run("migrate", timeline("state_test"), "--plan", "qemu", "--to-kernel", "4.19");
+    assertThat(ended.status()).isEqualTo(2);
+    assertThat(ended.err()).contains("--to-kernel: expected one of 5.10").contains("found '4.19'");
+  }
+
+  @Test
+  void a_moment_that_is_not_there_is_named_with_those_that_are() {
+    CommandLines.Ended ended =
+        run("migrate", timeline("state_test"), "--plan", "qemu", "--at", "seq:99999");
+    assertThat(ended.status()).isEqualTo(2);
+    assertThat(ended.err()).contains("--at: expected a sequence number from seq:0 to seq:");
+  }
+
+  @Test
+  void without_a_plan_the_shipped_ones_are_named() {
+    CommandLines.Ended ended = run("migrate", timeline("state_test"));
+    assertThat(ended.status()).isEqualTo(2);
+    assertThat(ended.err()).contains("--plan: expected qemu, firecracker, cloud-hypervisor");
+  }
+
+  @Test
+  void a_plan_of_the_users_own_that_reads_nothing_else_loses_what_it_does_not_read(
+      @TempDir Path folder) throws IOException {
+    Path plan =
+        Files.writeString(
+            folder.resolve("mine.yaml"),
+            """
+            plan: mine
+            about: Registers and nothing else.
+            from: {project: Mine, version: "1"}
+            save:
+              - {call: KVM_GET_REGS, source: mine}
+              - {call: KVM_GET_CPUID2, source: mine}
+            restore:
+              - {call: KVM_SET_CPUID2, source: mine}
+              - {call: KVM_SET_REGS, source: mine}
+            """);
+    JsonNode result = json("migrate", timeline("state_test"), "--plan", plan, "--at", "seq:53");
+    List<String> lost = new ArrayList<>();
+    result.path("outcomes").path(0).path("lost").forEach(field -> lost.add(field.asText()));
+    assertThat(lost).contains("sregs.cr3", "sregs.cs.selector", "msr.IA32_TSC");
+    assertThat(lost).noneMatch(field -> field.startsWith("regs."));
+  }
+
+  @Test
+  void plans_side_by_side_say_who_is_refused() throws IOException {
+    JsonNode result = json("migrate", timeline("smm_test"), "--compare-plans");
+    List<String> refused = new ArrayList<>();
+    for (JsonNode plan : result.path("plans")) {
+      if (plan.path("counts").path("refused").asLong() > 0) {
+        refused.add(plan.path("plan").asText());
+        assertThat(plan.path("refused").has("NESTED_SMM_MODE")).isTrue();
+      }
+    }
+    assertThat(refused).containsExactly("qemu", "cloud-hypervisor");
+  }
+
+  private static JsonNode json(Object... words) throws IOException {
+    List<Object> line = new ArrayList<>(List.of(words));
+    line.add("--format");
+    line.add("json");
+    CommandLines.Ended ended = run(line.toArray());
+    assertThat(ended.err()).isEmpty();
+    return new ObjectMapper().readTree(ended.out());
+  }
+}
