@@ -47,6 +47,8 @@ public final class KvmCpuid2 implements KvmStruct {
 
   private final Bytes raw;
 
+  private final CpuidFeatures features;
+
   /** For each slot one more than the first entry of a leaf in it. */
   private final short[] firsts;
 
@@ -55,6 +57,7 @@ public final class KvmCpuid2 implements KvmStruct {
     SHAPE.check(raw);
     this.raw = raw;
     this.firsts = index(raw, SHAPE.held(raw));
+    this.features = CpuidFeatures.of(this);
   }
 
   /** A table of those entries, in that order. */
@@ -149,6 +152,11 @@ public final class KvmCpuid2 implements KvmStruct {
     return found < 0
         ? 0
         : raw.i32(HEADER_SIZE + found * ENTRY_SIZE + EAX + register * Integer.BYTES);
+  }
+
+  /** The feature words, taken out once. */
+  public CpuidFeatures features() {
+    return features;
   }
 
   private int position(int function, int index) {

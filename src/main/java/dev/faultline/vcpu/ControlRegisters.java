@@ -1,5 +1,6 @@
 package dev.faultline.vcpu;
 
+import dev.faultline.kvm.CpuidFeatures;
 import dev.faultline.kvm.KvmCpuid2;
 import dev.faultline.vmx.VmxCapabilities;
 import dev.faultline.x86.Cpuid;
@@ -110,10 +111,10 @@ final class ControlRegisters {
 
   /** CR4 bits of features that a table lacks. */
   private static long lacking(KvmCpuid2 table) {
-    int leaf1c = GuestCpuid.register(table, 1, 0, 'c');
-    int leaf7b = GuestCpuid.register(table, 7, 0, 'b');
-    int leaf7c = GuestCpuid.register(table, 7, 0, 'c');
-    int leaf7a1 = GuestCpuid.register(table, 7, 1, 'a');
+    CpuidFeatures features = table.features();
+    int leaf1c = features.leaf1Ecx();
+    int leaf7b = features.leaf7Ebx();
+    int leaf7c = features.leaf7Ecx();
     return unless(leaf1c, Cpuid.LEAF1_ECX_XSAVE, Cr4.OSXSAVE)
         | unless(leaf7b, Cpuid.LEAF7_EBX_SMEP, Cr4.SMEP)
         | unless(leaf7b, Cpuid.LEAF7_EBX_SMAP, Cr4.SMAP)
@@ -124,7 +125,7 @@ final class ControlRegisters {
         | unless(leaf1c, Cpuid.LEAF1_ECX_VMX, Cr4.VMXE)
         | unless(leaf1c, Cpuid.LEAF1_ECX_PCID, Cr4.PCIDE)
         | unless(leaf7c, SHSTK, Cr4.CET)
-        | unless(leaf7a1, LAM, Cr4.LAM_SUP);
+        | unless(features.leaf7Subleaf1Eax(), LAM, Cr4.LAM_SUP);
   }
 
   private static long unless(int register, int feature, long bit) {
@@ -142,11 +143,9 @@ final class ControlRegisters {
 
   /** CR4 bits that may be one in VMX operation. */
   static long cr4Fixed1(KvmCpuid2 guest) {
+    CpuidFeatures features = guest.features();
     return VmxCapabilities.cr4Fixed1(
-        GuestCpuid.register(guest, 1, 0, 'c'),
-        GuestCpuid.register(guest, 1, 0, 'd'),
-        GuestCpuid.register(guest, 7, 0, 'b'),
-        GuestCpuid.register(guest, 7, 0, 'c'));
+        features.leaf1Ecx(), features.leaf1Edx(), features.leaf7Ebx(), features.leaf7Ecx());
   }
 
   /** Whether CR4 satisfies VMX operation's fixed bits and the reserved bits. */
@@ -184,7 +183,7 @@ final class ControlRegisters {
     if (GuestCpuid.longMode(v).isYes()) {
       allowed |= Efer.LME | Efer.LMA;
     }
-    if (GuestCpuid.has(v, 0x8000_0001, 0, 'd', 20).isYes()) {
+    if (GuestCpuid.noExecute(v).isYes()) {
       allowed |= Efer.NX;
     }
     return allowed;
@@ -216,7 +215,7 @@ final class ControlRegisters {
     }
     Answer valid = Answer.YES;
     if ((efer & Efer.NX) != 0) {
-      valid = valid.and(GuestCpuid.has(v, 0x8000_0001, 0, 'd', 20));
+      valid = valid.and(GuestCpuid.noExecute(v));
     }
     if ((efer & (Efer.LME | Efer.LMA)) != 0) {
       valid = valid.and(GuestCpuid.longMode(v));

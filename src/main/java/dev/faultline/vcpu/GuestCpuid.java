@@ -1,15 +1,13 @@
 package dev.faultline.vcpu;
 
-import dev.faultline.kvm.CpuidEntry;
+import dev.faultline.kvm.CpuidFeatures;
 import dev.faultline.kvm.KvmCpuid2;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /** Questions to the CPUID table of a guest. A vCPU without a table has no feature at all. */
 final class GuestCpuid {
   private static final int DEFAULT_MAXPHYADDR = 36;
-  private static final int EXTENDED = 0x8000_0000;
-  private static final int ADDRESS_SIZES = 0x8000_0008;
-  private static final int LONG_MODE_LEAF = 0x8000_0001;
 
   private GuestCpuid() {}
 
@@ -27,19 +25,39 @@ final class GuestCpuid {
   }
 
   static Answer vmx(Vcpu v) {
-    return has(v, 1, 0, 'c', 5);
+    return known(v) ? bit(features(v).leaf1Ecx(), 5) : unknown(v);
   }
 
   static Answer svm(Vcpu v) {
-    return has(v, LONG_MODE_LEAF, 0, 'c', 2);
+    return known(v) ? bit(features(v).extended1Ecx(), 2) : unknown(v);
   }
 
   static Answer x2apic(Vcpu v) {
-    return has(v, 1, 0, 'c', 21);
+    return known(v) ? bit(features(v).leaf1Ecx(), 21) : unknown(v);
   }
 
   static Answer longMode(Vcpu v) {
-    return has(v, LONG_MODE_LEAF, 0, 'd', 29);
+    return known(v) ? bit(features(v).extended1Edx(), 29) : unknown(v);
+  }
+
+  static Answer noExecute(Vcpu v) {
+    return known(v) ? bit(features(v).extended1Edx(), 20) : unknown(v);
+  }
+
+  private static boolean known(Vcpu v) {
+    return v.platform().cpuid() != null && !v.platform().cpuidSet().isNo();
+  }
+
+  private static Answer unknown(Vcpu v) {
+    return v.platform().cpuidSet().isNo() ? Answer.NO : Answer.CANNOT_TELL;
+  }
+
+  private static CpuidFeatures features(Vcpu v) {
+    return Objects.requireNonNull(v.platform().cpuid()).features();
+  }
+
+  private static Answer bit(int word, int bit) {
+    return Answer.of((word >>> bit & 1) != 0);
   }
 
   /** The guest's physical address width in bits, or -1 when it is not known. */
@@ -51,11 +69,7 @@ final class GuestCpuid {
     if (table == null) {
       return -1;
     }
-    if (Integer.compareUnsigned(table.register(EXTENDED, 0, 0), ADDRESS_SIZES) < 0) {
-      return DEFAULT_MAXPHYADDR;
-    }
-    CpuidEntry sizes = table.find(ADDRESS_SIZES, 0);
-    return sizes == null ? DEFAULT_MAXPHYADDR : sizes.eax() & 0xff;
+    return table.features().physicalBits();
   }
 
   /** Whether a guest-physical address has bits above the guest's width. */

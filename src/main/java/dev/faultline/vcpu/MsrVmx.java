@@ -1,5 +1,6 @@
 package dev.faultline.vcpu;
 
+import dev.faultline.kvm.CpuidFeatures;
 import dev.faultline.kvm.KvmCpuid2;
 import dev.faultline.kvm.KvmMsrs;
 import dev.faultline.x86.Cr0;
@@ -314,7 +315,7 @@ final class MsrVmx {
       }
       return;
     }
-    boolean vmx = (GuestCpuid.register(guest, 1, 0, 'c') >>> 5 & 1) != 0;
+    boolean vmx = bit(guest.features().leaf1Ecx(), 5);
     if (vmx) {
       boolean sameRule = v.kernel().version().compareTo(KernelVersion.V6_1) <= 0;
       edit.write(Msr.IA32_VMX_CR0_FIXED1, CR0_FIXED1, true, moment);
@@ -353,10 +354,11 @@ final class MsrVmx {
 
   /** The secondary controls that belong to features of the guest. */
   private static long wantedSecondary(KvmCpuid2 guest) {
-    int leaf1 = GuestCpuid.register(guest, 1, 0, 'c');
-    int leaf7b = GuestCpuid.register(guest, 7, 0, 'b');
-    int leaf7c = GuestCpuid.register(guest, 7, 0, 'c');
-    int amd = GuestCpuid.register(guest, 0x8000_0001, 0, 'd');
+    CpuidFeatures features = guest.features();
+    int leaf1 = features.leaf1Ecx();
+    int leaf7b = features.leaf7Ebx();
+    int leaf7c = features.leaf7Ecx();
+    int amd = features.extended1Edx();
     int xsave = GuestCpuid.register(guest, 0xd, 1, 'a');
     long controls = bit(amd, 27) || bit(leaf7c, 22) ? 1L << SECONDARY_RDTSCP : 0;
     controls |= bit(leaf1, 30) ? 1L << SECONDARY_RDRAND_EXITING : 0;
