@@ -58,6 +58,18 @@ public final class FieldSet {
     return shared(size, words);
   }
 
+  /**
+   * The fields whose bits are set, the first being bit 0 of the first word.
+   *
+   * @param words as many as {@code size} bits take, no other bit set; given away
+   */
+  public static FieldSet wrap(int size, long[] words) {
+    if (words.length != wordCount(size)) {
+      throw new InvariantViolation(words.length + " words for " + size + " fields");
+    }
+    return shared(size, words);
+  }
+
   /** How many fields the set could hold. */
   public int size() {
     return size;

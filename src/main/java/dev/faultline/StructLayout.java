@@ -22,7 +22,10 @@ public final class StructLayout {
   private final List<StructField> fields;
   private final int[] offsets;
   private final byte[] widths;
+  private final int count;
   private final TreeMap<String, Integer> indexes;
+  private final FieldSet none;
+  private final FieldSet all;
   private final FieldSet values;
   private final Bytes zero;
 
@@ -30,12 +33,15 @@ public final class StructLayout {
     this.name = name;
     this.size = size;
     this.fields = List.copyOf(fields);
+    this.count = fields.size();
     this.offsets = new int[fields.size()];
     this.widths = new byte[fields.size()];
     for (int i = 0; i < offsets.length; i++) {
       offsets[i] = this.fields.get(i).offset();
       widths[i] = (byte) this.fields.get(i).width();
     }
+    this.none = FieldSet.none(count);
+    this.all = FieldSet.all(count);
     this.indexes = indexed(name, this.fields);
     checkCovers();
     this.values = kindSet(StructField.Kind.VALUE);
@@ -89,7 +95,7 @@ public final class StructLayout {
 
   /** How many fields. */
   public int count() {
-    return fields.size();
+    return count;
   }
 
   /** The field of that index. */
@@ -156,12 +162,12 @@ public final class StructLayout {
 
   /** No field of this layout. */
   public FieldSet none() {
-    return FieldSet.none(fields.size());
+    return none;
   }
 
   /** All fields of this layout. */
   public FieldSet all() {
-    return FieldSet.all(fields.size());
+    return all;
   }
 
   /** The fields that mean something. */

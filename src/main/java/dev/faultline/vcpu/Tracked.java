@@ -78,13 +78,13 @@ public final class Tracked {
 
   /** A struct of which nothing was seen yet. */
   public static Tracked neverSeen(StructLayout layout) {
-    FieldSet none = FieldSet.none(layout.count());
+    FieldSet none = layout.none();
     return new Tracked(layout, layout.zero(), none, none, NOBODY, null, null);
   }
 
   /** A struct all of whose fields are known to have been written at {@code moment}. */
   public static Tracked known(StructLayout layout, Bytes bytes, int moment) {
-    FieldSet all = FieldSet.all(layout.count());
+    FieldSet all = layout.all();
     return new Tracked(layout, bytes, all, all, moment, null, null);
   }
 
@@ -151,7 +151,7 @@ public final class Tracked {
 
   /** All fields written by one call. */
   public Tracked replace(Bytes value, int moment) {
-    FieldSet all = FieldSet.all(layout.count());
+    FieldSet all = layout.all();
     return new Tracked(layout, value, all, all, moment, null, null);
   }
 
@@ -176,7 +176,7 @@ public final class Tracked {
     if (known.isEmpty() && layers == null && writers == null && writer == moment) {
       return this;
     }
-    return new Tracked(layout, bytes, FieldSet.none(layout.count()), seen, moment, null, null);
+    return new Tracked(layout, bytes, layout.none(), seen, moment, null, null);
   }
 
   /** Knowledge of these fields is lost. */
@@ -217,12 +217,12 @@ public final class Tracked {
   /** A batch of single-field changes made by one event. */
   public final class Edit {
     private final int moment;
-    private final FieldSet.Builder changed = layout.none().toBuilder();
-    private final FieldSet.Builder nowKnown = known.toBuilder();
-    private final FieldSet.Builder nowSeen = seen.toBuilder();
+    private final long[] changed = new long[(layout.count() + Long.SIZE - 1) / Long.SIZE];
+    private FieldSet.@Nullable Builder nowKnown;
+    private FieldSet.@Nullable Builder nowSeen;
     private Bytes.@Nullable Builder builder;
 
-    /** Whether nothing is to be learned: every field is known. */
+    /** Whether every field is known, so that a write teaches nothing. */
     private boolean complete = known.isAll() && seen.isAll();
 
     private Edit(int moment) {
@@ -238,10 +238,10 @@ public final class Tracked {
       }
       to.put(layout.offset(field), layout.width(field), value);
       if (!complete) {
-        nowKnown.add(field);
-        nowSeen.add(field);
+        knownBuilder().add(field);
+        seenBuilder().add(field);
       }
-      changed.add(field);
+      mark(field);
       return this;
     }
 
@@ -253,9 +253,31 @@ public final class Tracked {
     /** The field is written with a value that the model cannot tell. */
     public Edit forget(int field) {
       complete = false;
-      nowKnown.remove(field);
-      changed.add(field);
+      knownBuilder().remove(field);
+      mark(field);
       return this;
+    }
+
+    private void mark(int field) {
+      changed[field / Long.SIZE] |= 1L << field;
+    }
+
+    private FieldSet.Builder knownBuilder() {
+      FieldSet.Builder builder = nowKnown;
+      if (builder == null) {
+        builder = known.toBuilder();
+        nowKnown = builder;
+      }
+      return builder;
+    }
+
+    private FieldSet.Builder seenBuilder() {
+      FieldSet.Builder builder = nowSeen;
+      if (builder == null) {
+        builder = seen.toBuilder();
+        nowSeen = builder;
+      }
+      return builder;
     }
 
     /** The field is copied from another struct, with what is known there. */
@@ -264,13 +286,13 @@ public final class Tracked {
     }
 
     public Tracked done() {
-      FieldSet written = changed.build();
+      FieldSet written = FieldSet.wrap(layout.count(), changed);
       if (written.isEmpty()) {
         return Tracked.this;
       }
       Bytes now = builder == null ? bytes : builder.build();
-      FieldSet knownNow = nowKnown.build();
-      FieldSet seenNow = nowSeen.build();
+      FieldSet knownNow = nowKnown == null ? known : nowKnown.build();
+      FieldSet seenNow = nowSeen == null ? seen : nowSeen.build();
       return written.isAll()
           ? new Tracked(layout, now, knownNow, seenNow, moment, null, null)
           : written(now, knownNow, seenNow, Layer.above(layers, written, moment));
