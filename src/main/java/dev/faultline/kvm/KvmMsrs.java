@@ -75,6 +75,11 @@ public record KvmMsrs(Bytes raw) implements KvmStruct {
     return SHAPE.held(raw);
   }
 
+  /** Where the value of entry {@code i} is, in a payload that holds it. */
+  public static int dataOffset(int i) {
+    return HEADER_SIZE + i * ENTRY_SIZE + DATA;
+  }
+
   private int entry(int i) {
     return HEADER_SIZE + Objects.checkIndex(i, held()) * ENTRY_SIZE;
   }

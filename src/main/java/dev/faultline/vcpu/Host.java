@@ -45,6 +45,6 @@ public record Host(
 
   /** Whether KVM lists the MSR as one to be saved. */
   public Answer listsMsr(int index) {
-    return msrIndexes == null ? Answer.CANNOT_TELL : Answer.of(msrIndexes.position(index) >= 0);
+    return msrIndexes == null ? Answer.CANNOT_TELL : Answer.of(msrIndexes.holds(index));
   }
 }

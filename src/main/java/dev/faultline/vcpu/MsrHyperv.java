@@ -151,34 +151,28 @@ final class MsrHyperv {
         : MsrFate.NO_MEMORY;
   }
 
-  /** Whether what is written can be read back, whatever it is. */
-  static boolean keeps(int index) {
+  /** What an accepted value leaves behind, whatever it is. */
+  static MsrList.Keeping keeping(int index) {
     return switch (index) {
+      // Read-only for the guest, derived or a command: nothing that can be read back.
       case MsrKind.HV_RESET,
           MsrKind.HV_VP_RUNTIME,
           Msr.HV_X64_TIME_REF_COUNT,
           MsrKind.HV_TSC_FREQUENCY,
-          MsrKind.HV_APIC_FREQUENCY,
-          Msr.HV_X64_GUEST_OS_ID,
-          Msr.HV_X64_HYPERCALL,
-          Msr.HV_X64_VP_INDEX,
-          CRASH_CTL,
-          SVERSION ->
-          false;
-      default -> !in(index, SCONTROL, STIMER_LAST);
+          MsrKind.HV_APIC_FREQUENCY ->
+          MsrList.Keeping.NOT_AT_ALL;
+      case Msr.HV_X64_GUEST_OS_ID, Msr.HV_X64_HYPERCALL, Msr.HV_X64_VP_INDEX, CRASH_CTL ->
+          MsrList.Keeping.BY_RULE;
+      default ->
+          in(index, SCONTROL, STIMER_LAST) ? MsrList.Keeping.BY_RULE : MsrList.Keeping.AS_WRITTEN;
     };
   }
 
-  /** What an accepted write leaves behind. */
+  /**
+   * Carries out an accepted write of which {@link #keeping} says that a rule tells what is kept.
+   */
   static void store(MsrStore to, int index, long data) {
     switch (index) {
-      case MsrKind.HV_RESET,
-          MsrKind.HV_VP_RUNTIME,
-          Msr.HV_X64_TIME_REF_COUNT,
-          MsrKind.HV_TSC_FREQUENCY,
-          MsrKind.HV_APIC_FREQUENCY -> {
-        // Read-only for the guest, derived or a command: nothing that can be read back.
-      }
       case Msr.HV_X64_GUEST_OS_ID -> {
         to.write(index, data, true);
         if (data == 0) {
@@ -194,10 +188,7 @@ final class MsrHyperv {
       case Msr.HV_X64_VP_INDEX -> to.write(index, data & 0xffff_ffffL, true);
       case CRASH_CTL -> to.write(index, data & CRASH_NOTIFY, true);
       case SVERSION -> to.write(index, data, false);
-      default -> {
-        boolean timer = index >= SCONTROL && index <= STIMER_LAST;
-        to.write(index, data, !timer || data == 0);
-      }
+      default -> to.write(index, data, data == 0);
     }
   }
 

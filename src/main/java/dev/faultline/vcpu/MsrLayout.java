@@ -1,46 +1,78 @@
 package dev.faultline.vcpu;
 
 import dev.faultline.kvm.KvmMsrs;
+import java.lang.ref.WeakReference;
+import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Which MSRs an {@link MsrState} holds, and where: sorted by unsigned index. States that hold the
- * same MSRs share it, since nearly every change is one of values.
+ * Which MSRs an {@link MsrState} holds, and in which slot each. States that hold the same MSRs
+ * share it, since nearly every change is one of values.
+ *
+ * <p>A layout grows at its end, and remembers what it last grew to: vCPUs that get the same MSRs in
+ * the same order, as those of one VMM do, come to the same layout.
+ *
+ * <p>What is remembered is no part of the value. Each is found again or made anew, whichever thread
+ * asks first.
  */
 final class MsrLayout {
   static final MsrLayout EMPTY = new MsrLayout(new int[0]);
 
   private static final int SPREAD = 0x9e3779b9;
 
+  /** How many layouts that it grew to are remembered: a VMM restores vCPUs in a few ways. */
+  private static final int MOST_REMEMBERED = 4;
+
   private final int[] indexes;
 
-  /** One more than the position of each MSR, hashed by its index, with open addressing. */
-  private final short[] slots;
+  /** One more than the slot of each MSR, hashed by its index, with open addressing. */
+  private final short[] hashed;
 
   private final int shift;
 
-  /**
-   * The last list that was looked up, null until then: a VMM names the same MSRs over and over. A
-   * benign race, as a list is immutable and whoever takes it compares it first.
-   */
-  private @Nullable MsrList last;
+  /** The slots by unsigned order of index, and where each slot is in that order. */
+  private final int[] order;
+
+  private final int[] rank;
+
+  /** What was looked up last: a VMM names the same MSRs over and over. */
+  private @Nullable Looked looked;
+
+  private Grown grown = new Grown(null, 0, null);
+
+  /** A payload and what it means. */
+  private record Looked(KvmMsrs msrs, MsrList list) {}
 
   /**
-   * A layout of these MSRs.
+   * A layout that this one grew to.
    *
-   * @param sorted their indexes in unsigned order, each once; given away
+   * @param layout the layout, while anyone else uses it
+   * @param number how many there are with the next ones
+   * @param next another one
    */
-  MsrLayout(int[] sorted) {
-    this.indexes = sorted;
-    int bits = Integer.SIZE - Integer.numberOfLeadingZeros(2 * sorted.length + 1);
-    this.slots = new short[1 << bits];
+  private record Grown(
+      @Nullable WeakReference<MsrLayout> layout, int number, @Nullable Grown next) {}
+
+  private MsrLayout(int[] indexes) {
+    this.indexes = indexes;
+    int bits = Integer.SIZE - Integer.numberOfLeadingZeros(2 * indexes.length + 1);
+    this.hashed = new short[1 << bits];
     this.shift = Integer.SIZE - bits;
-    for (int at = 0; at < sorted.length; at++) {
-      int slot = slot(sorted[at]);
-      while (slots[slot] != 0) {
-        slot = next(slot);
+    long[] sorted = new long[indexes.length];
+    for (int slot = 0; slot < indexes.length; slot++) {
+      int at = (indexes[slot] * SPREAD) >>> shift;
+      while (hashed[at] != 0) {
+        at = (at + 1) & (hashed.length - 1);
       }
-      slots[slot] = (short) (at + 1);
+      hashed[at] = (short) (slot + 1);
+      sorted[slot] = Integer.toUnsignedLong(indexes[slot]) << Short.SIZE | slot;
+    }
+    Arrays.sort(sorted);
+    this.order = new int[indexes.length];
+    this.rank = new int[indexes.length];
+    for (int at = 0; at < sorted.length; at++) {
+      order[at] = (int) (sorted[at] & 0xffff);
+      rank[order[at]] = at;
     }
   }
 
@@ -48,44 +80,77 @@ final class MsrLayout {
     return indexes.length;
   }
 
-  int indexAt(int position) {
-    return indexes[position];
+  /** The MSR in a slot. */
+  int index(int slot) {
+    return indexes[slot];
   }
 
-  /** A copy of the indexes, with room for more. */
-  int[] copy(int capacity) {
-    int[] copy = new int[capacity];
-    System.arraycopy(indexes, 0, copy, 0, indexes.length);
-    return copy;
+  /** The slot of the MSR at a place in unsigned order. */
+  int slotAt(int position) {
+    return order[position];
   }
 
-  /** The position of an MSR, or a negative number when the layout does not have it. */
-  int position(int index) {
-    int slot = slot(index);
+  /** The place of a slot's MSR in unsigned order. */
+  int position(int slot) {
+    return rank[slot];
+  }
+
+  /** The slot of an MSR, or -1 when the layout does not have it. */
+  int slot(int index) {
+    int at = (index * SPREAD) >>> shift;
     while (true) {
-      int at = (slots[slot] & 0xffff) - 1;
-      if (at < 0 || indexes[at] == index) {
-        return at;
+      int slot = (hashed[at] & 0xffff) - 1;
+      if (slot < 0 || indexes[slot] == index) {
+        return slot;
       }
-      slot = next(slot);
+      at = (at + 1) & (hashed.length - 1);
     }
   }
 
   /** What the entries of a list are to states of this layout. */
-  MsrList list(KvmMsrs msrs) {
-    MsrList known = last;
-    if (known == null || !known.names(msrs)) {
-      known = new MsrList(this, msrs);
-      last = known;
+  @SuppressWarnings("ReferenceEquality") // Deciding and evolving look the same payload up.
+  MsrList list(KvmMsrs msrs, KernelModel.Vendor vendor) {
+    Looked last = looked;
+    if (last != null && last.msrs == msrs && last.list.vendor() == vendor) {
+      return last.list;
     }
-    return known;
+    MsrList list =
+        last != null && last.list.isOf(msrs, vendor) ? last.list : new MsrList(this, msrs, vendor);
+    looked = new Looked(msrs, list);
+    return list;
   }
 
-  private int slot(int index) {
-    return (index * SPREAD) >>> shift;
+  /** A layout that this one once grew to by this MSR first; null if none is remembered. */
+  @Nullable MsrLayout grownBy(int index) {
+    for (Grown each = grown; each != null && each.layout != null; each = each.next) {
+      MsrLayout layout = each.layout.get();
+      if (layout != null && layout.indexes[indexes.length] == index) {
+        return layout;
+      }
+    }
+    return null;
   }
 
-  private int next(int slot) {
-    return (slot + 1) & (slots.length - 1);
+  /**
+   * The layout with more MSRs.
+   *
+   * @param added their indexes, none of which this layout has, each once
+   * @param count how many of them
+   */
+  MsrLayout with(int[] added, int count) {
+    for (Grown each = grown; each != null && each.layout != null; each = each.next) {
+      MsrLayout layout = each.layout.get();
+      if (layout != null
+          && Arrays.equals(
+              layout.indexes, indexes.length, layout.indexes.length, added, 0, count)) {
+        return layout;
+      }
+    }
+    int[] all = Arrays.copyOf(indexes, indexes.length + count);
+    System.arraycopy(added, 0, all, indexes.length, count);
+    MsrLayout made = new MsrLayout(all);
+    Grown others = grown.number < MOST_REMEMBERED ? grown : new Grown(null, 0, null);
+    grown = new Grown(new WeakReference<>(made), others.number + 1, others);
+    return made;
   }
 }

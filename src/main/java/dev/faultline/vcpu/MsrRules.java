@@ -42,7 +42,7 @@ final class MsrRules {
       return Decision.undecided(
           new TimelineEvent.MsrsSet(c.moment(), msrs, 0, false), "the entries of the list");
     }
-    MsrList list = v.platform().msrs().layout().list(msrs);
+    MsrList list = list(v, msrs);
     MsrWrites batch = new MsrWrites(v, msrs, list);
     for (int n = 0; n < list.judgedCount(); n++) {
       int i = list.judged(n);
@@ -79,7 +79,7 @@ final class MsrRules {
    * none certainly does.
    */
   static @Nullable MsrCheck refusal(Vcpu v, KvmMsrs msrs, int entry) {
-    MsrWrites batch = new MsrWrites(v, msrs, v.platform().msrs().layout().list(msrs));
+    MsrWrites batch = new MsrWrites(v, msrs, list(v, msrs));
     for (int i = 0; i < entry; i++) {
       batch.next(i);
     }
@@ -93,14 +93,16 @@ final class MsrRules {
     return reader.fate().check();
   }
 
+  private static MsrList list(Vcpu v, KvmMsrs msrs) {
+    return v.platform().msrs().layout().list(msrs, v.kernel().vendor());
+  }
+
   static Vcpu evolve(Vcpu v, TimelineEvent.MsrsSet e) {
     KvmMsrs msrs = e.msrs();
-    MsrStore store = new MsrStore(v, msrs, e.moment());
+    MsrStore store = new MsrStore(v, msrs, list(v, msrs), e.moment());
     int entries = msrs.held();
     int done = Math.min(e.processed(), entries);
-    for (int i = 0; i < done; i++) {
-      store.apply(i);
-    }
+    store.apply(done);
     for (int i = done; !e.certain() && i < entries; i++) {
       store.doubt(i);
     }

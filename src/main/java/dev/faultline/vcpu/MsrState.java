@@ -1,16 +1,21 @@
 package dev.faultline.vcpu;
 
 import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
 
 /**
- * The MSRs of a vCPU by index: value, whether it is known, and who wrote it last. Immutable; sorted
- * by unsigned index; one copy for a batch of writes.
+ * The MSRs of a vCPU by index: value, whether it is known, and who wrote it last. Immutable; one
+ * copy for a batch of writes.
+ *
+ * <p>Positions number the MSRs by unsigned index.
  */
 public final class MsrState {
   private static final MsrState EMPTY =
       new MsrState(MsrLayout.EMPTY, new long[0], new boolean[0], new int[0]);
 
+  /** Where each MSR is in the three arrays. */
   private final MsrLayout layout;
+
   private final long[] values;
   private final boolean[] known;
   private final int[] writers;
@@ -32,39 +37,45 @@ public final class MsrState {
 
   /** The MSR index at a position, in unsigned order. */
   public int indexAt(int position) {
-    return layout.indexAt(position);
+    return layout.index(layout.slotAt(position));
   }
 
   /** The position of an MSR, or a negative number when it was never seen. */
   public int position(int index) {
-    return layout.position(index);
+    int slot = layout.slot(index);
+    return slot < 0 ? slot : layout.position(slot);
   }
 
   MsrLayout layout() {
     return layout;
   }
 
+  /** Whether the MSR was ever seen. */
+  boolean holds(int index) {
+    return layout.slot(index) >= 0;
+  }
+
   public boolean knows(int index) {
-    int at = position(index);
-    return at >= 0 && known[at];
+    int slot = layout.slot(index);
+    return slot >= 0 && known[slot];
   }
 
   public boolean knowsAt(int position) {
-    return known[position];
+    return known[layout.slotAt(position)];
   }
 
   public long valueAt(int position) {
-    return values[position];
+    return values[layout.slotAt(position)];
   }
 
   public int writerAt(int position) {
-    return writers[position];
+    return writers[layout.slotAt(position)];
   }
 
   /** The last value; meaningful only when {@link #knows}. Zero when never seen. */
   public long value(int index) {
-    int at = position(index);
-    return at >= 0 ? values[at] : 0;
+    int slot = layout.slot(index);
+    return slot >= 0 ? values[slot] : 0;
   }
 
   public Edit edit() {
@@ -76,16 +87,16 @@ public final class MsrState {
     int i = 0;
     int j = 0;
     while (true) {
-      while (i < values.length && !known[i]) {
+      while (i < values.length && !knowsAt(i)) {
         i++;
       }
-      while (j < other.values.length && !other.known[j]) {
+      while (j < other.values.length && !other.knowsAt(j)) {
         j++;
       }
       if (i == values.length || j == other.values.length) {
         return i == values.length && j == other.values.length;
       }
-      if (indexAt(i) != other.indexAt(j) || values[i] != other.values[j]) {
+      if (indexAt(i) != other.indexAt(j) || valueAt(i) != other.valueAt(j)) {
         return false;
       }
       i++;
@@ -95,13 +106,17 @@ public final class MsrState {
 
   /** A batch of changes. */
   public final class Edit {
-    /** The indexes once MSRs were added that the layout does not have; empty before. */
-    private int[] index = new int[0];
+    /** MSRs that the layout does not have, in the order in which they came. */
+    private int[] added = new int[0];
+
+    private int addedCount;
+
+    /** The remembered layout that all added MSRs so far lead to, if there is one. */
+    private @Nullable MsrLayout expected;
 
     private long[] value = values.clone();
     private boolean[] knows = known.clone();
     private int[] writer = writers.clone();
-    private int size = values.length;
 
     /** The MSR is written; its value is known only if {@code certain}. */
     public Edit write(int msr, long data, boolean certain, int moment) {
@@ -110,103 +125,106 @@ public final class MsrState {
 
     /** The MSR that a list's entry names is written. */
     Edit write(MsrList list, int entry, long data, boolean certain, int moment) {
-      int at = index.length == 0 && list.isOf(layout) ? list.position(entry) : -1;
-      return put(at < 0 ? slot(list.index(entry)) : at, data, certain, moment);
+      int slot = list.isOf(layout) ? list.slot(entry) : -1;
+      return put(slot < 0 ? slot(list.index(entry)) : slot, data, certain, moment);
     }
 
-    private Edit put(int at, long data, boolean certain, int moment) {
-      value[at] = data;
-      knows[at] = certain;
-      writer[at] = moment;
+    private Edit put(int slot, long data, boolean certain, int moment) {
+      value[slot] = data;
+      knows[slot] = certain;
+      writer[slot] = moment;
       return this;
     }
 
     /** A recorded read shows the value; whoever wrote it stays the writer. */
     public Edit learn(int msr, long data) {
-      int at = slot(msr);
-      value[at] = data;
-      knows[at] = true;
+      int slot = slot(msr);
+      value[slot] = data;
+      knows[slot] = true;
       return this;
     }
 
     /** A recorded read contradicts what was known: doubt it. */
     public Edit doubt(int msr) {
-      int at = find(msr);
-      if (at >= 0) {
-        knows[at] = false;
+      int slot = find(msr);
+      if (slot >= 0) {
+        knows[slot] = false;
       }
       return this;
     }
 
-    /** The guest may have written it. */
+    /** The guest may have written the MSR at a position of the state that is changed. */
     public Edit forgetAt(int position, int moment) {
-      if (knows[position]) {
-        knows[position] = false;
-        writer[position] = moment;
+      int slot = layout.slotAt(position);
+      if (knows[slot]) {
+        knows[slot] = false;
+        writer[slot] = moment;
       }
       return this;
     }
 
     public MsrState done() {
-      if (index.length == 0) {
+      if (addedCount == 0) {
         return new MsrState(layout, value, knows, writer);
       }
-      return new MsrState(
-          new MsrLayout(Arrays.copyOf(index, size)),
-          Arrays.copyOf(value, size),
-          Arrays.copyOf(knows, size),
-          Arrays.copyOf(writer, size));
+      int size = layout.size() + addedCount;
+      MsrLayout whole = expected;
+      if (whole == null || whole.size() != size) {
+        whole = layout.with(added, addedCount);
+      }
+      return value.length == size
+          ? new MsrState(whole, value, knows, writer)
+          : new MsrState(
+              whole,
+              Arrays.copyOf(value, size),
+              Arrays.copyOf(knows, size),
+              Arrays.copyOf(writer, size));
     }
 
     private int find(int msr) {
-      if (index.length == 0) {
-        return layout.position(msr);
+      int slot = layout.slot(msr);
+      if (slot >= 0 || addedCount == 0) {
+        return slot;
       }
-      int at = search(msr);
-      return at < 0 ? -1 : at;
-    }
-
-    private int search(int msr) {
-      int low = 0;
-      int high = size - 1;
-      while (low <= high) {
-        int middle = (low + high) >>> 1;
-        int order = Integer.compareUnsigned(index[middle], msr);
-        if (order < 0) {
-          low = middle + 1;
-        } else if (order > 0) {
-          high = middle - 1;
-        } else {
-          return middle;
+      if (expected != null) {
+        int later = expected.slot(msr);
+        return later < layout.size() + addedCount ? later : -1;
+      }
+      for (int i = 0; i < addedCount; i++) {
+        if (added[i] == msr) {
+          return layout.size() + i;
         }
       }
-      return -low - 1;
+      return -1;
     }
 
     private int slot(int msr) {
-      int at = find(msr);
-      if (at >= 0) {
-        return at;
+      int found = find(msr);
+      if (found >= 0) {
+        return found;
       }
-      if (size == index.length || index.length == 0) {
-        int capacity = Math.max(16, size * 2);
-        index = index.length == 0 ? layout.copy(capacity) : Arrays.copyOf(index, capacity);
-        value = Arrays.copyOf(value, capacity);
-        knows = Arrays.copyOf(knows, capacity);
-        writer = Arrays.copyOf(writer, capacity);
+      int slot = layout.size() + addedCount;
+      if (addedCount == 0) {
+        expected = layout.grownBy(msr);
+      } else if (expected != null && (slot == expected.size() || expected.index(slot) != msr)) {
+        expected = null;
       }
-      int insert = -search(msr) - 1;
-      int moved = size - insert;
-      System.arraycopy(index, insert, index, insert + 1, moved);
-      System.arraycopy(value, insert, value, insert + 1, moved);
-      System.arraycopy(knows, insert, knows, insert + 1, moved);
-      System.arraycopy(writer, insert, writer, insert + 1, moved);
-      size++;
-      index[insert] = msr;
-      value[insert] = 0;
-      knows[insert] = false;
-      writer[insert] = Tracked.NOBODY;
-      return insert;
+      if (slot == value.length) {
+        grow(expected == null ? slot + Math.max(16, slot / 2) : expected.size());
+      }
+      if (addedCount == added.length) {
+        added = Arrays.copyOf(added, value.length - layout.size());
+      }
+      added[addedCount] = msr;
+      addedCount++;
+      writer[slot] = Tracked.NOBODY;
+      return slot;
+    }
+
+    private void grow(int capacity) {
+      value = Arrays.copyOf(value, capacity);
+      knows = Arrays.copyOf(knows, capacity);
+      writer = Arrays.copyOf(writer, capacity);
     }
   }
 }

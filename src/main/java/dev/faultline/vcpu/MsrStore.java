@@ -49,29 +49,37 @@ final class MsrStore {
   private @Nullable Answer guestOsZero;
   private MsrPmu.@Nullable Shape pmu;
 
-  MsrStore(Vcpu v, KvmMsrs msrs, int moment) {
+  MsrStore(Vcpu v, KvmMsrs msrs, MsrList list, int moment) {
     this.v = v;
     this.msrs = msrs;
-    this.list = v.platform().msrs().layout().list(msrs);
+    this.list = list;
     this.moment = moment;
     this.before = v.platform().msrs();
     this.edit = before.edit();
   }
 
-  /** Entry {@code i} was accepted. */
-  void apply(int i) {
-    if (list.keeps(i)) {
-      edit.write(list, i, msrs.data(i), certain, moment);
-    } else {
-      entry = i;
-      store(list.kind(i), list.index(i), msrs.data(i));
+  /** The first entries were accepted, so many of them. */
+  void apply(int count) {
+    for (int i = 0; i < count; i++) {
+      apply(i, list.data(msrs, i));
+    }
+  }
+
+  private void apply(int i, long data) {
+    switch (list.keeping(i)) {
+      case AS_WRITTEN -> edit.write(list, i, data, certain, moment);
+      case NOT_AT_ALL -> {}
+      case BY_RULE -> {
+        entry = i;
+        store(list.kind(i), list.index(i), data);
+      }
     }
   }
 
   /** Entry {@code i} may have been accepted. */
   void doubt(int i) {
     certain = false;
-    apply(i);
+    apply(i, list.data(msrs, i));
     certain = true;
   }
 
@@ -116,8 +124,8 @@ final class MsrStore {
     return before.knows(index) ? Answer.of(before.value(index) == 0) : Answer.CANNOT_TELL;
   }
 
-  /** Whether KVM keeps every value of the MSR that it accepts as it was written. */
-  static boolean keeps(MsrKind kind, int index) {
+  /** What an accepted value leaves behind, whatever it is. */
+  static MsrList.Keeping keeping(MsrKind kind, int index, KernelModel.Vendor vendor) {
     return switch (kind) {
       case PLAIN,
           SMBASE,
@@ -142,9 +150,20 @@ final class MsrStore {
           PV_EOI,
           POLL_CONTROL,
           OSVW ->
-          true;
-      case HYPERV -> MsrHyperv.keeps(index);
-      default -> false;
+          MsrList.Keeping.AS_WRITTEN;
+      case HYPERV -> MsrHyperv.keeping(index);
+      case VMX, UMWAIT_CONTROL, MCG_EXT_CTL, SGX_HASH ->
+          switch (vendor) {
+            case VMX -> MsrList.Keeping.AS_WRITTEN;
+            case SVM -> MsrList.Keeping.NOT_AT_ALL;
+            case UNKNOWN -> MsrList.Keeping.BY_RULE;
+          };
+      case PMU_K7, PMU_F15H, HSAVE_PA, VIRT_SPEC_CTRL, TSC_RATIO, SVM_OTHER ->
+          vendor == KernelModel.Vendor.VMX ? MsrList.Keeping.NOT_AT_ALL : MsrList.Keeping.BY_RULE;
+      // Time, commands, and what KVM drops: nothing that could be read back.
+      case TSC, ASYNC_PF_ACK, PRED_CMD, FLUSH_CMD, MTRR_NONE, MCG_CAP, DROPPED, CONSTANT ->
+          MsrList.Keeping.NOT_AT_ALL;
+      default -> MsrList.Keeping.BY_RULE;
     };
   }
 
@@ -164,11 +183,7 @@ final class MsrStore {
         mirror(GUEST_PAT, data, exitControl(ExitControls.SAVE_IA32_PAT), true);
       }
       case FEATURE_CONTROL -> featureControl(index, data);
-      case VMX, UMWAIT_CONTROL, MCG_EXT_CTL, SGX_HASH -> {
-        if (!v.kernel().isSvm()) {
-          write(index, data, v.kernel().isVmx() || data == 0);
-        }
-      }
+      case VMX, UMWAIT_CONTROL, MCG_EXT_CTL, SGX_HASH -> write(index, data, data == 0);
       case ARCH_CAPABILITIES -> feature(index, data, 7, 'd', 29);
       case PERF_CAPABILITIES -> feature(index, data, 1, 'c', 15);
       case BNDCFGS -> {
@@ -184,9 +199,6 @@ final class MsrStore {
       case PMU_K7, PMU_F15H, HSAVE_PA, VIRT_SPEC_CTRL, TSC_RATIO, SVM_OTHER ->
           amd(kind, index, data);
       case TSX_CTRL, RTIT, OTHER -> write(index, data, kind == MsrKind.OTHER && data == 0);
-      case TSC, ASYNC_PF_ACK, PRED_CMD, FLUSH_CMD, MTRR_NONE, MCG_CAP, DROPPED, CONSTANT -> {
-        // Time, commands, and what KVM drops: nothing that could be read back.
-      }
       default -> throw new InvariantViolation("no rule says how KVM keeps " + kind);
     }
   }
@@ -355,9 +367,6 @@ final class MsrStore {
   }
 
   private void amd(MsrKind kind, int index, long data) {
-    if (v.kernel().isVmx()) {
-      return;
-    }
     switch (kind) {
       case HSAVE_PA -> write(index, data & ~PAGE, v.kernel().isSvm() || (data & PAGE) == 0);
       case TSC_RATIO -> write(index, data, data == 1L << 32);

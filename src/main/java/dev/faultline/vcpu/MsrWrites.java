@@ -56,7 +56,7 @@ final class MsrWrites {
   /** Judges the next entry. */
   MsrFate next(int entry) {
     int index = list.index(entry);
-    long data = msrs.data(entry);
+    long data = list.data(msrs, entry);
     MsrKind kind = list.kind(entry);
     MsrFate fate = judge(kind, index, data);
     if (fate.accepted().isYes()) {
