@@ -1,6 +1,7 @@
 package dev.faultline.ingest;
 
 import dev.faultline.trace.FtraceReader;
+import dev.faultline.trace.ObservationReader;
 import dev.faultline.trace.RecordingReader;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
@@ -70,7 +71,7 @@ public class ReadingBenchmark {
   /** Both files from disk, decompressed and merged, as every verb does it. */
   @Benchmark
   public int readsTheWholeRecording() {
-    try (RecordingReader reader = source.open()) {
+    try (ObservationReader reader = source.open()) {
       return count(reader);
     }
   }

@@ -15,8 +15,8 @@ import dev.faultline.kvm.KvmXcrs;
 import dev.faultline.kvm.KvmXsave;
 import dev.faultline.kvm.NestedStateFlags;
 import dev.faultline.trace.KernelFacts;
+import dev.faultline.trace.ObservationReader;
 import dev.faultline.trace.RecordedCalls;
-import dev.faultline.trace.RecordingReader;
 import dev.faultline.vcpu.Decision;
 import dev.faultline.vcpu.Recorded;
 import dev.faultline.vcpu.TimelineEvent;
@@ -86,7 +86,7 @@ public class RestoreLoopBenchmark {
             source.name(), KernelFacts.model(source.readFacts()), TimelineListener.NONE);
     Map<String, Restore> open = new LinkedHashMap<>();
     List<Restore> found = new ArrayList<>();
-    try (RecordingReader reader = source.open()) {
+    try (ObservationReader reader = source.open()) {
       while (reader.hasNext()) {
         Recorded fact = RecordedCalls.convert(reader.next(), reexecution.nextMoment());
         if (fact instanceof Recorded.VcpuCall call) {

@@ -13,7 +13,7 @@ import dev.faultline.report.MigrationText;
 import dev.faultline.report.PlanMatrix;
 import dev.faultline.trace.KernelFacts;
 import dev.faultline.trace.RecordedCalls;
-import dev.faultline.trace.RecordingReader;
+import dev.faultline.trace.ObservationReader;
 import dev.faultline.vcpu.KernelModel;
 import dev.faultline.vcpu.KernelVersion;
 import dev.faultline.vcpu.Recorded;
@@ -234,7 +234,7 @@ final class MigrateVerb implements Verb {
                     accept(sink, plan, outcome);
                   }
                 });
-        try (RecordingReader reader = source.open()) {
+        try (ObservationReader reader = source.open()) {
           while (!met && reader.hasNext()) {
             step(migrations, reader);
           }
@@ -250,7 +250,7 @@ final class MigrateVerb implements Verb {
       }
     }
 
-    private void step(Migrations migrations, RecordingReader reader) {
+    private void step(Migrations migrations, ObservationReader reader) {
       Recorded fact = RecordedCalls.convert(reader.next(), migrations.nextMoment());
       if (fact.seq() >= 0) {
         firstSeq = Math.min(firstSeq, fact.seq());

@@ -3,10 +3,9 @@ package dev.faultline.cli;
 import dev.faultline.ingest.RecordingSource;
 import dev.faultline.timeline.Reexecution;
 import dev.faultline.timeline.TimelineListener;
-import dev.faultline.trace.MergeReport;
 import dev.faultline.trace.Observation;
+import dev.faultline.trace.ObservationReader;
 import dev.faultline.trace.RecordedCalls;
-import dev.faultline.trace.RecordingReader;
 import dev.faultline.vcpu.KernelModel;
 import dev.faultline.vcpu.Recorded;
 import dev.faultline.vcpu.Vcpu;
@@ -15,7 +14,7 @@ import org.jspecify.annotations.Nullable;
 
 /** Plays a recording to a re-execution, one fact after the other, as far as the caller wants. */
 final class Playback implements AutoCloseable {
-  private final RecordingReader reader;
+  private final ObservationReader reader;
   private final Reexecution reexecution;
   private @Nullable Observation observation;
   private @Nullable Recorded fact;
@@ -78,9 +77,9 @@ final class Playback implements AutoCloseable {
     return reexecution.nextMoment() - 1;
   }
 
-  /** How the trace was merged; null if there is none. */
-  @Nullable MergeReport mergeReport() {
-    return reader.mergeReport();
+  /** What the recording is read by, to ask what it could not read. */
+  ObservationReader reader() {
+    return reader;
   }
 
   @Override

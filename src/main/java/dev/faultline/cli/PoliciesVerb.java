@@ -11,8 +11,8 @@ import dev.faultline.report.PoliciesReport.Compared;
 import dev.faultline.report.PoliciesText;
 import dev.faultline.timeline.PolicyComparison;
 import dev.faultline.trace.KernelFacts;
+import dev.faultline.trace.ObservationReader;
 import dev.faultline.trace.RecordedCalls;
-import dev.faultline.trace.RecordingReader;
 import dev.faultline.vcpu.KernelModel;
 import dev.faultline.vcpu.Policy;
 import java.io.IOException;
@@ -152,7 +152,7 @@ final class PoliciesVerb implements Verb {
         RecordingSource source, KernelModel recorded, KernelModel asked) {
       PolicyComparison comparison =
           new PolicyComparison(source.name(), recorded, asked, Policy.all());
-      try (RecordingReader reader = source.open()) {
+      try (ObservationReader reader = source.open()) {
         while (reader.hasNext()) {
           comparison.accept(RecordedCalls.convert(reader.next(), comparison.nextMoment()));
           progress.lineDone();

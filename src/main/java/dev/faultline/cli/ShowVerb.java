@@ -1,5 +1,6 @@
 package dev.faultline.cli;
 
+import dev.faultline.Bytes;
 import dev.faultline.ErrorCode;
 import dev.faultline.UsageException;
 import dev.faultline.ingest.RecordingSource;
@@ -97,9 +98,17 @@ final class ShowVerb implements Verb {
   }
 
   private static CallPayload payload(Observation observation) {
-    return observation instanceof Observation.Call call
-        ? new CallPayload(Ioctl.of(call.req()), call.obj(), call.arg(), call.in(), call.out())
-        : CallPayload.NONE;
+    if (!(observation instanceof Observation.Call call)) {
+      return CallPayload.NONE;
+    }
+    // Of a struct that is shown in part, the rest would look like zeros.
+    boolean part = call.payload().holding().fields() != null;
+    return new CallPayload(
+        Ioctl.of(call.req()),
+        call.obj(),
+        call.arg(),
+        part ? Bytes.EMPTY : call.in(),
+        part ? Bytes.EMPTY : call.out());
   }
 
   /** Writes the rows that are asked for. */

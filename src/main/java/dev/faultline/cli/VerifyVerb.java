@@ -11,8 +11,11 @@ import dev.faultline.report.VerificationText;
 import dev.faultline.timeline.Coverage;
 import dev.faultline.timeline.TimelineListener;
 import dev.faultline.trace.FtraceReport;
+import dev.faultline.trace.InputFormat;
 import dev.faultline.trace.KernelFacts;
+import dev.faultline.trace.LeftOut;
 import dev.faultline.trace.MergeReport;
+import dev.faultline.trace.ObservationReader;
 import dev.faultline.vcpu.KernelModel;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -22,6 +25,8 @@ import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Model.OptionSpec;
@@ -108,11 +113,45 @@ final class VerifyVerb implements Verb {
     return coverage.<Boolean>getValue();
   }
 
-  /** What keeps the trace from telling everything; empty if nothing does. */
-  private static String traceNote(@Nullable MergeReport merged) {
-    if (merged == null) {
-      return "no trace lies beside the recording: what happened inside KVM_RUN is not known";
+  /** What keeps the input from telling everything; empty if nothing does. */
+  private static String note(ObservationReader reader) {
+    String held =
+        switch (reader.format()) {
+          case STRACE ->
+              reader.mergeReport() == null
+                  ? "strace prints most payloads as addresses: what they held, and what happened"
+                      + " inside KVM_RUN, is not known"
+                  : "strace prints most payloads as addresses: what they held is not known";
+          case KERNEL_TRACE -> "a kernel trace holds no payloads: registers are not known";
+          case RECORDING, UNKNOWN -> "";
+        };
+    MergeReport merged = reader.mergeReport();
+    String trace = merged == null ? absence(reader.format()) : traceNote(merged);
+    return Stream.of(held, trace, leftOut(reader))
+        .filter(s -> !s.isEmpty())
+        .collect(Collectors.joining("; "));
+  }
+
+  private static String absence(InputFormat format) {
+    return format == InputFormat.RECORDING
+        ? "no trace lies beside the recording: what happened inside KVM_RUN is not known"
+        : "";
+  }
+
+  private static String leftOut(ObservationReader reader) {
+    LeftOut out = reader.leftOut();
+    if (reader.format() != InputFormat.STRACE || out.isNothing()) {
+      return "";
     }
+    return "left out: "
+        + out.damaged()
+        + " damaged lines, "
+        + out.unreturned()
+        + " calls that do not return; the first: "
+        + out.places().getFirst();
+  }
+
+  private static String traceNote(MergeReport merged) {
     FtraceReport trace = merged.trace();
     List<String> gaps = new ArrayList<>();
     if (trace.overwritten()) {
@@ -121,7 +160,7 @@ final class VerifyVerb implements Verb {
     gap(gaps, Math.max(trace.lost(), trace.gaps()), "events lost by the kernel");
     gap(gaps, merged.overwritten(), "events more than fit one call");
     gap(gaps, trace.damaged() + trace.unread(), "lines that cannot be read");
-    gap(gaps, merged.mismatched(), "markers that name another ioctl");
+    gap(gaps, merged.mismatched(), "calls or markers that fit no call of the recording");
     return gaps.isEmpty() ? "" : "the trace has gaps: " + String.join(", ", gaps);
   }
 
@@ -177,7 +216,7 @@ final class VerifyVerb implements Verb {
         return new Verified(
             playback.reexecution().result(vcpus::takes),
             playback.reexecution().divergencesFound(vcpus::takes),
-            traceNote(playback.mergeReport()),
+            note(playback.reader()),
             common.kernelAsked());
       }
     }

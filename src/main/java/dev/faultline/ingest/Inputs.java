@@ -17,11 +17,12 @@ import org.jspecify.annotations.Nullable;
 /**
  * Finds the recordings in what a user names.
  *
- * <p><i>Shape</i>: a recording is {@code NAME.jsonl}, {@code .jsonl.gz} or {@code .jsonl.xz};
- * beside it may lie {@code NAME.ftrace.txt} (.gz, .xz), the kernel's trace, and {@code
- * NAME.meta.json}, its facts. A folder that holds {@code recording.jsonl} (.gz, .xz) is one
- * recording with the name of the folder. Any other folder is searched, the folders in it too.
- * {@code NAME.outcome.jsonl} is no recording.
+ * <p><i>Shape</i>: a recording is {@code NAME.jsonl}, what strace printed {@code NAME.strace}, what
+ * perf printed {@code NAME.perf.txt}, each plain or with {@code .gz} or {@code .xz} behind it.
+ * Beside a recording may lie {@code NAME.ftrace.txt} (.gz, .xz), the kernel's trace, and {@code
+ * NAME.meta.json}, its facts; a kernel's trace with nothing beside it is an input of its own. A
+ * folder that holds an input called {@code recording} is that one, with the name of the folder. Any
+ * other folder is searched, the folders in it too. {@code NAME.outcome.jsonl} is no recording.
  *
  * <p>A file that is named itself may have any name: what it is, its content tells.
  *
@@ -31,6 +32,7 @@ import org.jspecify.annotations.Nullable;
 public final class Inputs {
   private static final int MAX_DEPTH = 16;
   private static final String LINES = ".jsonl";
+  private static final List<String> ENDINGS = List.of(LINES, ".strace", ".perf.txt", ".ftrace.txt");
   private static final String OUTCOMES = ".outcome";
   private static final String TRACE = ".ftrace.txt";
   private static final String FACTS = ".meta.json";
@@ -67,8 +69,8 @@ public final class Inputs {
       throw new UsageException(
           ErrorCode.INPUT_NOT_FOUND,
           input
-              + ": expected a folder of recordings (*.jsonl, .jsonl.gz, .jsonl.xz), found none in"
-              + " it");
+              + ": expected a folder of recordings or traces (*.jsonl, *.strace, *.ftrace.txt,"
+              + " *.perf.txt, each plain, .gz or .xz), found none in it");
     }
     return found;
   }
@@ -119,16 +121,38 @@ public final class Inputs {
     if (base.equals(name) || base.endsWith(OUTCOMES) || !Files.isRegularFile(file)) {
       return false;
     }
+    if (isTrace(name) && isBeside(file, base)) {
+      return false;
+    }
     Path folder = file.getParent();
     Path shipped = folder == null ? null : shipped(folder);
     return shipped == null || shipped.equals(file);
   }
 
+  private static boolean isTrace(String name) {
+    return COMPRESSIONS.stream().anyMatch(compression -> name.endsWith(TRACE + compression));
+  }
+
+  /** True for a trace that belongs to another input of the same name. */
+  private static boolean isBeside(Path trace, String base) {
+    for (String ending : ENDINGS) {
+      for (String compression : COMPRESSIONS) {
+        if (!ending.equals(TRACE)
+            && Files.isRegularFile(trace.resolveSibling(base + ending + compression))) {
+          return true;
+        }
+      }
+    }
+    return false;
+  }
+
   private static @Nullable Path shipped(Path folder) {
-    for (String compression : COMPRESSIONS) {
-      Path file = folder.resolve(SHIPPED + LINES + compression);
-      if (Files.isRegularFile(file)) {
-        return file;
+    for (String ending : ENDINGS) {
+      for (String compression : COMPRESSIONS) {
+        Path file = folder.resolve(SHIPPED + ending + compression);
+        if (Files.isRegularFile(file)) {
+          return file;
+        }
       }
     }
     return null;
@@ -152,9 +176,11 @@ public final class Inputs {
    * recording.
    */
   private static String baseName(String name) {
-    for (String compression : COMPRESSIONS) {
-      if (name.endsWith(LINES + compression)) {
-        return name.substring(0, name.length() - LINES.length() - compression.length());
+    for (String ending : ENDINGS) {
+      for (String compression : COMPRESSIONS) {
+        if (name.endsWith(ending + compression)) {
+          return name.substring(0, name.length() - ending.length() - compression.length());
+        }
       }
     }
     return name;
@@ -170,7 +196,7 @@ public final class Inputs {
   private static @Nullable Path trace(Path recording, String base) {
     for (String compression : COMPRESSIONS) {
       Path trace = recording.resolveSibling(base + TRACE + compression);
-      if (Files.isRegularFile(trace)) {
+      if (Files.isRegularFile(trace) && !isTrace(fileName(recording))) {
         return trace;
       }
     }

@@ -3,10 +3,17 @@ package dev.faultline.ingest;
 import dev.faultline.FormatException;
 import dev.faultline.UsageException;
 import dev.faultline.trace.FtraceReader;
+import dev.faultline.trace.InputFormat;
+import dev.faultline.trace.KernelTraceReader;
+import dev.faultline.trace.ObservationReader;
+import dev.faultline.trace.PairedReader;
 import dev.faultline.trace.RecordingFacts;
 import dev.faultline.trace.RecordingReader;
+import dev.faultline.trace.StraceReader;
+import java.io.BufferedInputStream;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import org.jspecify.annotations.Nullable;
 
@@ -29,10 +36,23 @@ public record RecordingSource(
    * @throws FormatException if a file is compressed and damaged at its start, or compressed in an
    *     unknown way
    */
-  public RecordingReader open() {
+  public ObservationReader open() {
     InputStream lines = CompressedFile.open(recording);
     try {
-      return new RecordingReader(label(recording), lines, trace == null ? null : openTrace(trace));
+      BufferedInputStream in = new BufferedInputStream(lines);
+      return switch (format(in)) {
+        case STRACE -> {
+          StraceReader calls = new StraceReader(label(recording), in);
+          yield trace == null
+              ? calls
+              : new PairedReader(calls, new KernelTraceReader(label(trace), openTrace(trace)));
+        }
+        case KERNEL_TRACE ->
+            new KernelTraceReader(label(recording), new FtraceReader(label(recording), in));
+        // What is no trace either is told by the reader of recordings, with its line.
+        case RECORDING, UNKNOWN ->
+            new RecordingReader(label(recording), in, trace == null ? null : openTrace(trace));
+      };
     } catch (RuntimeException e) {
       try {
         lines.close();
@@ -41,6 +61,26 @@ public record RecordingSource(
       }
       throw e;
     }
+  }
+
+  /** The format that the content is in; the stream stands at its beginning again. */
+  private static InputFormat format(BufferedInputStream in) {
+    byte[] head = new byte[InputFormat.HEAD_SIZE];
+    in.mark(InputFormat.HEAD_SIZE + 1);
+    int size = 0;
+    try {
+      for (int read = 0; read >= 0 && size < head.length; size += Math.max(read, 0)) {
+        read = in.read(head, size, head.length - size);
+      }
+    } catch (IOException _) {
+      // Cut or damaged near its start: the reader comes to the same place, and tells it.
+    }
+    try {
+      in.reset();
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+    return InputFormat.of(head, size);
   }
 
   private FtraceReader openTrace(Path file) {

@@ -63,6 +63,9 @@ final class EventText {
           case "kvm_mmio" -> mmio(ns);
           case "kvm_emulate_insn" -> emulate(ns);
           case "kvm_page_fault" -> pageFault(ns);
+          case "sys_ioctl" -> skip(" -> ") ? ioctlReturned(ns) : ioctlEntered(ns);
+          case "sys_enter_ioctl" -> ioctlEntered(ns);
+          case "sys_exit_ioctl" -> ioctlReturned(ns);
           case "tracing_mark_write", "print" -> new TraceEvent.Marker(ns, plain(from, to));
           default -> new TraceEvent.Other(ns, name, plain(from, to));
         };
@@ -79,6 +82,27 @@ final class EventText {
       last--;
     }
     return last;
+  }
+
+  private TraceEvent ioctlEntered(long ns) {
+    skip("(");
+    literal("fd: ");
+    int fd = (int) prefixedHex();
+    literal(", cmd: ");
+    int cmd = (int) prefixedHex();
+    literal(", arg: ");
+    return new TraceEvent.IoctlEntered(ns, fd, cmd, prefixedHex());
+  }
+
+  private TraceEvent ioctlReturned(long ns) {
+    boolean negative = skip("-");
+    long ret = prefixedHex();
+    return new TraceEvent.IoctlReturned(ns, negative ? -ret : ret);
+  }
+
+  private long prefixedHex() {
+    skip("0x");
+    return hex();
   }
 
   private TraceEvent entry(long ns) {

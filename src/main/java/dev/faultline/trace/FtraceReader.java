@@ -67,6 +67,7 @@ public final class FtraceReader implements AutoCloseable {
 
   private @Nullable TraceEvent event;
   private long tid;
+  private long tgid = -1;
   private int cpu;
   private long precisionNs;
 
@@ -151,9 +152,19 @@ public final class FtraceReader implements AutoCloseable {
     return tid;
   }
 
+  /** The process of that thread; -1 if the trace does not tell. */
+  public long tgid() {
+    return tgid;
+  }
+
   /** The CPU that the event happened on. */
   public int cpu() {
     return cpu;
+  }
+
+  /** The line that the event was read from, from 1. */
+  public long line() {
+    return lines.number();
   }
 
   /** How far from the printed time the event may have happened, to either side. */
@@ -248,13 +259,24 @@ public final class FtraceReader implements AutoCloseable {
     while (at < end && isNameByte(text[at])) {
       at++;
     }
-    if (at == nameAt || at == end || text[at] != ':') {
+    if (at == nameAt || at == end) {
+      return false;
+    }
+    if (text[at] == ':' && at + 1 < end && isNameByte(text[at + 1])) {
+      // perf prints the event's group before its name.
+      at++;
+      nameAt = at;
+      while (at < end && isNameByte(text[at])) {
+        at++;
+      }
+    }
+    if (at == end || (text[at] != ':' && !isSystemCall())) {
       return false;
     }
     String name = words.of(text, nameAt, at);
-    at++;
-    if (at < end && text[at] == ' ') {
+    if (text[at] == ':') {
       at++;
+      skipBlanks();
     }
     TraceEvent read = texts.read(name, text, at, end, ns);
     if (texts.unread()) {
@@ -263,6 +285,11 @@ public final class FtraceReader implements AutoCloseable {
     }
     event = read;
     return true;
+  }
+
+  /** Whether the name is one of a system call, which tracefs prints as {@code sys_ioctl(...)}. */
+  private boolean isSystemCall() {
+    return text[at] == '(' || Ascii.startsWith(text, at, end, " -> ");
   }
 
   /**
@@ -289,10 +316,16 @@ public final class FtraceReader implements AutoCloseable {
    */
   private boolean task(int bracket) {
     int last = beforeBlanks(bracket - 1);
+    tgid = -1;
     if (last >= at && text[last] == ')') {
       while (last >= at && text[last] != '(') {
         last--;
       }
+      int start = at;
+      at = Math.max(last + 1, at);
+      skipBlanks();
+      tgid = number(10);
+      at = start;
       last = beforeBlanks(last - 1);
     }
     int digitsEnd = last + 1;

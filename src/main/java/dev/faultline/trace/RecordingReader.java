@@ -8,7 +8,6 @@ import dev.faultline.trace.Observation.Call;
 import dev.faultline.trace.Observation.Started;
 import java.io.IOException;
 import java.io.InputStream;
-import java.util.Iterator;
 import java.util.NoSuchElementException;
 import org.jspecify.annotations.Nullable;
 
@@ -28,7 +27,7 @@ import org.jspecify.annotations.Nullable;
  * <p>Neither a long recording, a long line nor a long trace fills the heap: at most one line and
  * {@link TraceFeed#MAX_WEIGHT} of waiting events are held.
  */
-public final class RecordingReader implements Iterator<Observation>, AutoCloseable {
+public final class RecordingReader implements ObservationReader {
   /** The longest line, in bytes. */
   public static final int MAX_LINE_SIZE = 8 << 20;
 
@@ -78,11 +77,6 @@ public final class RecordingReader implements Iterator<Observation>, AutoCloseab
     this.merge = trace == null ? null : new TraceMerge(trace);
   }
 
-  /**
-   * True if there is another observation.
-   *
-   * @throws FaultlineException if the recording cannot be read on
-   */
   @Override
   public boolean hasNext() {
     if (ahead == null && failure == null && !ended) {
@@ -222,10 +216,12 @@ public final class RecordingReader implements Iterator<Observation>, AutoCloseab
     return source + ":" + lines.number();
   }
 
-  /**
-   * How the trace was merged up to now; null if there is none. Complete once {@link #hasNext()} is
-   * false.
-   */
+  @Override
+  public InputFormat format() {
+    return InputFormat.RECORDING;
+  }
+
+  @Override
   public @Nullable MergeReport mergeReport() {
     return merge == null ? null : merge.report();
   }

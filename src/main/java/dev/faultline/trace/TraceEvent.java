@@ -258,6 +258,24 @@ public sealed interface TraceEvent {
   record PageFault(long ns, int vcpu, long rip, long address, long errorCode)
       implements TraceEvent {}
 
+  /**
+   * A thread enters ioctl(2), on whatever descriptor.
+   *
+   * <p>{@code sys_ioctl(fd: 9, cmd: 0xae80, arg: 0)} in tracefs, {@code sys_enter_ioctl: fd:
+   * 0x00000009, cmd: 0x0000ae80, arg: 0x00000000} of trace-cmd and perf; all numbers are
+   * hexadecimal, with 0x or without
+   */
+  record IoctlEntered(long ns, int fd, int cmd, long arg) implements TraceEvent {}
+
+  /**
+   * A thread returns from ioctl(2).
+   *
+   * <p>{@code sys_ioctl -> 0x0}, {@code sys_exit_ioctl: 0x0}
+   *
+   * @param ret negative: an errno
+   */
+  record IoctlReturned(long ns, long ret) implements TraceEvent {}
+
   /** What a program wrote into the trace through {@code trace_marker}. */
   record Marker(long ns, String text) implements TraceEvent {}
 

@@ -242,7 +242,11 @@ final class TraceMerge {
           TraceEvent.EmulateInsn _,
           TraceEvent.PageFault _ ->
           false;
-      case TraceEvent.Marker _, TraceEvent.Other _ -> true;
+      case TraceEvent.Marker _,
+          TraceEvent.Other _,
+          TraceEvent.IoctlEntered _,
+          TraceEvent.IoctlReturned _ ->
+          true;
     };
   }
 

@@ -123,6 +123,9 @@ final class MsrRules {
         default -> edit.forgetAt(at, moment);
       }
     }
+    // Whether the guest's clock page is registered hangs on these, also if none was seen written.
+    edit.write(Msr.KVM_SYSTEM_TIME, 0, false, moment);
+    edit.write(Msr.KVM_SYSTEM_TIME_NEW, 0, false, moment);
     Tracked sregs = v.registers().sregs().forget(ALIASES, moment);
     Vcpu next =
         v.withPlatform(v.platform().withMsrs(edit.done()))

@@ -195,7 +195,11 @@ final class TableRules {
     if (known && (time & 1) != 0) {
       return Decision.done(noted);
     }
-    if ((known || v.progress().entered().isNo()) && (time & 1) == 0) {
+    boolean untouched =
+        v.progress().entered().isNo()
+            && msrs.position(Msr.KVM_SYSTEM_TIME) < 0
+            && msrs.position(Msr.KVM_SYSTEM_TIME_NEW) < 0;
+    if ((known || untouched) && (time & 1) == 0) {
       return DeviceRules.refused(
           c.moment(), Ioctl.KVMCLOCK_CTRL, Errno.EINVAL, CallCheck.KVMCLOCK_INACTIVE);
     }

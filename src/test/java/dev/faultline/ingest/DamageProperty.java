@@ -6,7 +6,7 @@ import dev.faultline.FaultlineException;
 import dev.faultline.FormatException;
 import dev.faultline.TraceSyntaxException;
 import dev.faultline.trace.Observation;
-import dev.faultline.trace.RecordingReader;
+import dev.faultline.trace.ObservationReader;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
@@ -135,7 +135,7 @@ final class DamageProperty {
 
   private static Reading read(Path path) {
     List<Observation> observations = new ArrayList<>();
-    try (RecordingReader reader = Inputs.open(path).getFirst().open()) {
+    try (ObservationReader reader = Inputs.open(path).getFirst().open()) {
       while (reader.hasNext()) {
         observations.add(reader.next());
       }

@@ -8,7 +8,7 @@ import dev.faultline.FormatException;
 import dev.faultline.TraceSyntaxException;
 import dev.faultline.UsageException;
 import dev.faultline.trace.Observation;
-import dev.faultline.trace.RecordingReader;
+import dev.faultline.trace.ObservationReader;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
@@ -71,7 +71,7 @@ final class InputsTest {
     assertThat(source.trace()).isNull();
     assertThat(source.facts()).isNull();
     assertThat(source.readFacts().name()).isEqualTo("boot");
-    try (RecordingReader reader = source.open()) {
+    try (ObservationReader reader = source.open()) {
       assertThat(reader.hasNext()).isTrue();
       assertThat(reader.mergeReport()).isNull();
     }
@@ -123,7 +123,12 @@ final class InputsTest {
         .containsExactly(
             "cr4_cpuid_sync_test",
             "fuzz-restore-order",
+            "qemu_perf",
             "qemu_refused_msr",
+            "qemu_strace_boot",
+            "qemu_strace_destination",
+            "qemu_strace_ftrace",
+            "qemu_strace_source",
             "scn_a",
             "scn_d",
             "set_sregs_test",
@@ -202,11 +207,25 @@ final class InputsTest {
   }
 
   @Test
-  void a_trace_named_for_a_recording_is_told_what_it_is() throws IOException {
+  void a_trace_without_kvm_events_is_told_what_it_lacks() throws IOException {
     Path file = Files.write(folder.resolve("boot.ftrace.txt.gz"), gzip("# tracer: nop\n"));
-    assertThatExceptionOfType(TraceSyntaxException.class)
+    assertThatExceptionOfType(FormatException.class)
         .isThrownBy(() -> read(Inputs.open(file).getFirst()))
-        .withMessageContaining("this is the text of a trace: name the recording");
+        .withMessageContaining("expected kvm_userspace_exit or KVM ioctls in the trace");
+  }
+
+  @Test
+  void traces_in_a_folder_are_found_but_for_those_beside_another_input() throws IOException {
+    for (String name :
+        List.of("a.strace", "a.ftrace.txt", "b.ftrace.txt.xz", "c.perf.txt.gz", "d.jsonl")) {
+      Files.writeString(folder.resolve(name), "{}");
+    }
+    Files.writeString(folder.resolve("d.ftrace.txt.gz"), "");
+
+    assertThat(Inputs.open(folder))
+        .extracting(RecordingSource::name)
+        .containsExactly("a", "b", "c", "d");
+    assertThat(Inputs.open(folder).getFirst().trace()).isEqualTo(folder.resolve("a.ftrace.txt"));
   }
 
   @Test
@@ -230,7 +249,7 @@ final class InputsTest {
   }
 
   private static List<Observation> read(RecordingSource source) {
-    try (RecordingReader reader = source.open()) {
+    try (ObservationReader reader = source.open()) {
       List<Observation> observations = new ArrayList<>();
       reader.forEachRemaining(observations::add);
       return observations;

@@ -10,8 +10,8 @@ import dev.faultline.timeline.PolicyReview.Score;
 import dev.faultline.timeline.RunEnding;
 import dev.faultline.timeline.VariantOutcome;
 import dev.faultline.trace.KernelFacts;
+import dev.faultline.trace.ObservationReader;
 import dev.faultline.trace.RecordedCalls;
-import dev.faultline.trace.RecordingReader;
 import dev.faultline.vcpu.KernelModel;
 import dev.faultline.vcpu.KernelVersion;
 import dev.faultline.vcpu.Policy;
@@ -39,7 +39,7 @@ final class PoliciesConformance {
 
   private static PolicyComparison compared(RecordingSource source, KernelModel kernel) {
     PolicyComparison comparison = new PolicyComparison(source.name(), kernel, kernel, Policy.all());
-    try (RecordingReader reader = source.open()) {
+    try (ObservationReader reader = source.open()) {
       while (reader.hasNext()) {
         comparison.accept(RecordedCalls.convert(reader.next(), comparison.nextMoment()));
       }

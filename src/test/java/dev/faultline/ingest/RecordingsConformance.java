@@ -7,6 +7,7 @@ import dev.faultline.trace.MergeReport;
 import dev.faultline.trace.Observation;
 import dev.faultline.trace.Observation.Call;
 import dev.faultline.trace.Observation.Started;
+import dev.faultline.trace.ObservationReader;
 import dev.faultline.trace.RecordingFacts;
 import dev.faultline.trace.RecordingReader;
 import dev.faultline.trace.TraceCoverage;
@@ -39,7 +40,7 @@ final class RecordingsConformance {
   @MethodSource("recordings")
   void the_recording_and_its_trace_agree(RecordingSource source) {
     Tally tally = new Tally();
-    try (RecordingReader reader = source.open()) {
+    try (ObservationReader reader = source.open()) {
       while (reader.hasNext()) {
         Observation observation = reader.next();
         tally.inProcess |= observation instanceof Started started && !started.recorder().isEmpty();
@@ -146,7 +147,7 @@ final class RecordingsConformance {
       throws IOException {
     RecordingSource source = Recordings.shipped(name);
     List<List<TraceEvent>> byMarkers = new ArrayList<>();
-    try (RecordingReader reader = source.open()) {
+    try (ObservationReader reader = source.open()) {
       traces(reader, byMarkers);
     }
     List<List<TraceEvent>> byClock = new ArrayList<>();
@@ -158,7 +159,7 @@ final class RecordingsConformance {
     assertThat(byClock).isEqualTo(byMarkers);
   }
 
-  private static void traces(RecordingReader reader, List<List<TraceEvent>> traces) {
+  private static void traces(ObservationReader reader, List<List<TraceEvent>> traces) {
     while (reader.hasNext()) {
       if (reader.next() instanceof Call call) {
         traces.add(
@@ -184,7 +185,7 @@ final class RecordingsConformance {
   @Test
   void an_overwritten_beginning_is_told_from_a_whole_trace() {
     List<TraceCoverage> coverages = new ArrayList<>();
-    try (RecordingReader reader = Recordings.shipped("vmx_invalid_nested_guest_state").open()) {
+    try (ObservationReader reader = Recordings.shipped("vmx_invalid_nested_guest_state").open()) {
       while (reader.hasNext()) {
         if (reader.next() instanceof Call call) {
           coverages.add(call.coverage());

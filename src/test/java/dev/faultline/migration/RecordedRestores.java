@@ -10,7 +10,7 @@ import dev.faultline.timeline.Reexecution;
 import dev.faultline.timeline.TimelineListener;
 import dev.faultline.trace.KernelFacts;
 import dev.faultline.trace.RecordedCalls;
-import dev.faultline.trace.RecordingReader;
+import dev.faultline.trace.ObservationReader;
 import dev.faultline.vcpu.KernelModel;
 import dev.faultline.vcpu.Recorded;
 import dev.faultline.vcpu.Vcpu;
@@ -137,7 +137,7 @@ final class RecordedRestores {
   }
 
   List<Restore> find() {
-    try (RecordingReader reader = source.open()) {
+    try (ObservationReader reader = source.open()) {
       while (reader.hasNext()) {
         Recorded fact = RecordedCalls.convert(reader.next(), reexecution.nextMoment());
         if (fact instanceof Recorded.VcpuCall call) {

@@ -4,8 +4,8 @@ import dev.faultline.ingest.Inputs;
 import dev.faultline.ingest.RecordingSource;
 import dev.faultline.trace.KernelFacts;
 import dev.faultline.trace.Observation;
+import dev.faultline.trace.ObservationReader;
 import dev.faultline.trace.RecordedCalls;
-import dev.faultline.trace.RecordingReader;
 import dev.faultline.vcpu.KernelModel;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -92,7 +92,7 @@ public final class Timelines {
 
   private static Timeline read(RecordingSource source) {
     List<Observation> observations = new ArrayList<>();
-    try (RecordingReader reader = source.open()) {
+    try (ObservationReader reader = source.open()) {
       reader.forEachRemaining(observations::add);
     }
     return new Timeline(

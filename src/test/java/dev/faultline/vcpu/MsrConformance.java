@@ -8,8 +8,8 @@ import dev.faultline.timeline.Divergence;
 import dev.faultline.timeline.Reexecution;
 import dev.faultline.timeline.TimelineListener;
 import dev.faultline.trace.KernelFacts;
+import dev.faultline.trace.ObservationReader;
 import dev.faultline.trace.RecordedCalls;
-import dev.faultline.trace.RecordingReader;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -59,7 +59,7 @@ class MsrConformance {
     Tally tally = new Tally();
     Reexecution replay =
         new Reexecution(source.name(), KernelFacts.model(source.readFacts()), tally);
-    try (RecordingReader reader = source.open()) {
+    try (ObservationReader reader = source.open()) {
       while (reader.hasNext()) {
         replay.accept(RecordedCalls.convert(reader.next(), replay.nextMoment()));
       }
