@@ -87,12 +87,11 @@ final class KernelTraceReaderTest {
   @Test
   void a_failure_that_perf_prints_as_an_exit_reason_is_told_by_the_system_call() {
     Call run =
-        read(
-                """
-                 q 1 [001] 1.5: syscalls:sys_enter_ioctl: fd: 0xc, cmd: 0xae80, arg: 0x0
-                 q 1 [001] 1.6: kvm:kvm_userspace_exit: reason KVM_EXIT_UNKNOWN (0)
-                 q 1 [001] 1.7: syscalls:sys_exit_ioctl: 0xfffffffffffffff5
-                """)
+        read("""
+         q 1 [001] 1.5: syscalls:sys_enter_ioctl: fd: 0xc, cmd: 0xae80, arg: 0x0
+         q 1 [001] 1.6: kvm:kvm_userspace_exit: reason KVM_EXIT_UNKNOWN (0)
+         q 1 [001] 1.7: syscalls:sys_exit_ioctl: 0xfffffffffffffff5
+        """)
             .getFirst();
 
     assertThat(run.errno()).isEqualTo(11);
