@@ -122,6 +122,19 @@ public final class MomentLog implements TimelineListener {
               CallWords.question(payload));
       case Recorded.Unreadable u ->
           call(heard, u.lane(), u.name(), new Result(u.ret(), u.errno()), List.of(), u.why());
+      case Recorded.SmramCapture s ->
+          new MomentRow(
+              moment,
+              s.seq(),
+              s.ns(),
+              s.vcpu(),
+              "smram",
+              Sort.FACT,
+              "smram",
+              null,
+              null,
+              List.of(),
+              "smbase 0x" + Long.toHexString(s.smbase()));
       case Recorded.Note n ->
           new MomentRow(
               moment, n.seq(), n.ns(), n.lane(), n.kind(), Sort.FACT, n.kind(), null, null,

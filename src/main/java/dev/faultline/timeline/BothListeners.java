@@ -3,6 +3,7 @@ package dev.faultline.timeline;
 import dev.faultline.vcpu.NestedPhase;
 import dev.faultline.vcpu.Outcome;
 import dev.faultline.vcpu.Recorded;
+import dev.faultline.vcpu.RsmVerdict;
 import dev.faultline.vcpu.TimelineEvent;
 import org.jspecify.annotations.Nullable;
 
@@ -18,6 +19,12 @@ record BothListeners(TimelineListener one, TimelineListener other) implements Ti
   public void event(int moment, Recorded.VcpuCall run, TimelineEvent event) {
     one.event(moment, run, event);
     other.event(moment, run, event);
+  }
+
+  @Override
+  public void rsm(int moment, Recorded.VcpuCall run, RsmVerdict verdict) {
+    one.rsm(moment, run, verdict);
+    other.rsm(moment, run, verdict);
   }
 
   @Override

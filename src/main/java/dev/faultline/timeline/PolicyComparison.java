@@ -101,6 +101,7 @@ public final class PolicyComparison {
       case Recorded.VmCall _,
           Recorded.VmCreation _,
           Recorded.HostQuestion _,
+          Recorded.SmramCapture _,
           Recorded.Unreadable _ -> {}
     }
   }

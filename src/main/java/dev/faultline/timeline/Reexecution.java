@@ -114,6 +114,7 @@ public final class Reexecution {
         machine.learn(q.fact());
         listener.fact(moment, q, null);
       }
+      case Recorded.SmramCapture s -> smram(s);
       case Recorded.Unreadable u -> unreadable(u);
       case Recorded.Note n -> note(n);
     }
@@ -180,6 +181,15 @@ public final class Reexecution {
     int moment = index.add(u.seq(), u.name());
     scores.unread(u.lane());
     listener.fact(moment, u, null);
+  }
+
+  private void smram(Recorded.SmramCapture s) {
+    int moment = index.add(s.seq(), "smram");
+    meetVm(s.vm(), -1);
+    meetVcpu(s.vcpu(), s.vm(), -1, moment);
+    Vcpu v = machine.vcpu(s.vcpu(), s.vm());
+    listener.fact(moment, s, null);
+    machine.put(VcpuModel.evolve(v, new TimelineEvent.SmramCaptured(moment, s.smbase(), s.map())));
   }
 
   private void note(Recorded.Note n) {

@@ -12,6 +12,7 @@ import dev.faultline.vcpu.FaultCause;
 import dev.faultline.vcpu.Outcome;
 import dev.faultline.vcpu.PageShown;
 import dev.faultline.vcpu.Recorded;
+import dev.faultline.vcpu.RsmVerdict;
 import dev.faultline.vcpu.RunResult;
 import dev.faultline.vcpu.TimelineEvent;
 import dev.faultline.vcpu.Vcpu;
@@ -72,16 +73,56 @@ final class Runs {
               call,
               new TimelineEvent.TripleFaultSynthesized(moment, fault.cause(), fault.failed()));
     }
+    RsmJudge rsm = run.result().traced() ? new RsmJudge() : null;
     for (Recorded.Inner inner : run.inner()) {
       int moment = owner.index().add(call.seq(), Ioctl.RUN.uapiName());
-      v = inside(v, call, inner.at(moment));
+      TimelineEvent event = inner.at(moment);
+      if (rsm != null) {
+        rsm.hear(v, event);
+      }
+      v = inside(v, call, event);
     }
     int moment = owner.index().add(call.seq(), Ioctl.RUN.uapiName());
+    boolean asLoaded = rsm == null || judgeRsm(moment, call, run.result(), rsm, sound);
     v = inside(v, call, new TimelineEvent.RunReturned(moment, run.result()));
-    if (!sound) {
+    if (!sound || !asLoaded) {
       v = VcpuModel.evolve(v, new TimelineEvent.CallDoubted(moment, Ioctl.RUN));
     }
     owner.machine().put(settleDeath(v, moment, call, decision, run));
+  }
+
+  /** Whether a KVM_RUN whose guest executed RSM went on as SMRAM demands. */
+  private boolean judgeRsm(
+      int moment, Recorded.VcpuCall call, RunResult result, RsmJudge rsm, boolean sound) {
+    RsmVerdict verdict = rsm.decisive();
+    if (verdict == null || !sound) {
+      return true;
+    }
+    Answer agrees = rsm.agrees(verdict, result);
+    if (!agrees.isKnown()) {
+      return true;
+    }
+    owner.listener().rsm(moment, call, verdict);
+    judged++;
+    if (agrees.isYes()) {
+      agree++;
+      return true;
+    }
+    owner.diverge(
+        new Divergence(
+            moment,
+            call.seq(),
+            call.vcpu(),
+            Ioctl.RUN.uapiName(),
+            What.RUN,
+            null,
+            ended(call),
+            Words.outcome(verdict.end()),
+            verdict.failed() == null
+                ? "RSM loads a state that the guest can go on with"
+                : Words.because(verdict.failed()),
+            call.where()));
+    return false;
   }
 
   private Vcpu inside(Vcpu v, Recorded.VcpuCall call, TimelineEvent event) {

@@ -3,6 +3,7 @@ package dev.faultline.timeline;
 import dev.faultline.vcpu.NestedPhase;
 import dev.faultline.vcpu.Outcome;
 import dev.faultline.vcpu.Recorded;
+import dev.faultline.vcpu.RsmVerdict;
 import dev.faultline.vcpu.TimelineEvent;
 import org.jspecify.annotations.Nullable;
 
@@ -20,6 +21,9 @@ public interface TimelineListener {
 
   /** Something happened inside the KVM_RUN of {@code run}, or was synthesized there. */
   default void event(int moment, Recorded.VcpuCall run, TimelineEvent event) {}
+
+  /** The guest executed RSM in this KVM_RUN, and enough of SMRAM is known to judge it. */
+  default void rsm(int moment, Recorded.VcpuCall run, RsmVerdict verdict) {}
 
   /**
    * A vCPU went from one phase of the nested and SMM machine to another, both known.

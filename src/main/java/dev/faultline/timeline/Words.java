@@ -62,6 +62,10 @@ public final class Words {
     return ret + " " + (known == null ? "errno " + errno : known.name());
   }
 
+  static String because(Check check) {
+    return check(check);
+  }
+
   private static String check(Check check) {
     return check.id() + ": " + check.rule() + " [" + check.kernelFunction() + "]";
   }

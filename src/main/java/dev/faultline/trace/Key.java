@@ -41,7 +41,10 @@ enum Key {
   OFF("off", Type.NUMBER),
   ADDR("addr", Type.HEX),
   CODE("code", Type.NUMBER),
-  SIGNAL("signal", Type.NUMBER);
+  SIGNAL("signal", Type.NUMBER),
+  SMBASE("smbase", Type.HEX),
+  MAP("map", Type.PAYLOAD),
+  MAP_LEN("map_len", Type.NUMBER);
 
   /** How a value is written. */
   enum Type {
@@ -142,6 +145,9 @@ enum Key {
       case "addr" -> ADDR;
       case "code" -> CODE;
       case "signal" -> SIGNAL;
+      case "smbase" -> SMBASE;
+      case "map" -> MAP;
+      case "map_len" -> MAP_LEN;
       default -> null;
     };
   }

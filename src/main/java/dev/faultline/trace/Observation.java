@@ -283,6 +283,29 @@ public sealed interface Observation {
   record TimedOut(long seq, long enterNs, String where) implements Observation {}
 
   /**
+   * The save map in SMRAM of a vCPU that is in system management mode, as the recorder read it out
+   * of guest memory: what RSM will load, unless the guest changes it first.
+   *
+   * <p><em>Shape:</em> one line {@code {"seq":N,"ev":"smram","t_enter":NS,"tid":TID,
+   * "obj":"vm1/vcpu0","smbase":"0x30000","map":"BASE64","map_len":512}}. {@code smbase} is the
+   * vCPU's IA32_SMBASE, {@code map} the 512 bytes from {@code smbase + 0xfe00} of the address space
+   * that KVM uses in SMM (memory slots of address space 1; those of address space 0 where the VMM
+   * has no others), in the layout of {@link dev.faultline.x86.SmramMap}.
+   *
+   * <p><em>Order:</em> a recorder writes it when a vCPU in SMM enters KVM_RUN, so it stands before
+   * the line of that KVM_RUN and after those of all earlier calls on the vCPU.
+   *
+   * @param seq the line's own number, out of the same sequence as the calls'
+   * @param tid the thread that enters KVM_RUN
+   * @param obj the vCPU, {@code vm1/vcpu0}
+   * @param smbase 32 bits
+   * @param map {@link dev.faultline.x86.SmramMap#SIZE} bytes
+   */
+  record SmramCaptured(
+      long seq, long enterNs, long tid, String obj, long smbase, Bytes map, String where)
+      implements Observation {}
+
+  /**
    * A line of a kind that this version does not know.
    *
    * @param kind the value of its {@code ev}

@@ -76,6 +76,17 @@ public final class RecordedCalls {
       case Observation.TimedOut o ->
           new Recorded.Note(
               o.seq(), o.enterNs(), o.where(), "", "timeout", "the recorder ended it", -1);
+      case Observation.SmramCaptured o -> {
+        int slash = o.obj().indexOf('/');
+        yield new Recorded.SmramCapture(
+            o.seq(),
+            o.enterNs(),
+            o.where(),
+            slash < 0 ? o.obj() : o.obj().substring(0, slash),
+            o.obj(),
+            o.smbase(),
+            o.map());
+      }
       case Observation.UnknownLine o ->
           new Recorded.Note(o.seq(), o.enterNs(), o.where(), "", o.kind(), o.text(), -1);
     };

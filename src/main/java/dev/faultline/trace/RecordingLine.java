@@ -12,6 +12,7 @@ import dev.faultline.trace.Observation.Request;
 import dev.faultline.trace.Observation.Result;
 import dev.faultline.trace.Observation.Target;
 import dev.faultline.trace.Observation.Traced;
+import dev.faultline.x86.SmramMap;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
@@ -45,6 +46,9 @@ final class RecordingLine {
   private static final Key[] STARTED = {Key.T_ENTER, Key.PID, Key.ARGV};
   private static final Key[] EXITED = {Key.T_ENTER, Key.TID, Key.TGID};
   private static final Key[] TIMED_OUT = {Key.T_ENTER};
+  private static final Key[] SMRAM = {
+    Key.T_ENTER, Key.TID, Key.OBJ, Key.SMBASE, Key.MAP, Key.MAP_LEN
+  };
   private static final Key[] EV = {Key.EV};
   private static final Key[] FORMAT = {Key.VERSION};
 
@@ -86,6 +90,7 @@ final class RecordingLine {
           case "start" -> started();
           case "exit" -> exited();
           case "timeout" -> timedOut();
+          case "smram" -> smram();
           case "format" -> null;
           default -> unknown(kind);
         };
@@ -228,6 +233,38 @@ final class RecordingLine {
   private Observation timedOut() {
     demandWithSeq(TIMED_OUT);
     return new Observation.TimedOut(seq(), values.number(Key.T_ENTER), values.where());
+  }
+
+  private Observation smram() {
+    demandWithSeq(SMRAM);
+    long smbase = values.number(Key.SMBASE);
+    if (smbase >>> 32 != 0) {
+      throw values.error(
+          ErrorCode.TRACE_VALUE,
+          "smbase must fit into 32 bits, found 0x"
+              + Long.toHexString(smbase)
+              + "; "
+              + RECORDER_BUG);
+    }
+    Bytes map = values.payload(Key.MAP, Key.MAP_LEN);
+    if (map.size() != SmramMap.SIZE) {
+      throw values.error(
+          ErrorCode.TRACE_VALUE,
+          "map must hold "
+              + SmramMap.SIZE
+              + " bytes from smbase + 0xfe00, found "
+              + map.size()
+              + "; "
+              + RECORDER_BUG);
+    }
+    return new Observation.SmramCaptured(
+        seq(),
+        values.number(Key.T_ENTER),
+        values.number(Key.TID),
+        values.text(Key.OBJ),
+        smbase,
+        map,
+        values.where());
   }
 
   private Observation unknown(String kind) {

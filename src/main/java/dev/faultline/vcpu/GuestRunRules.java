@@ -53,7 +53,7 @@ final class GuestRunRules {
 
   static Vcpu evolve(Vcpu v, TimelineEvent.RunReturned e) {
     RunResult result = e.result();
-    Vcpu next = complete(v, e.moment());
+    Vcpu next = SmramRules.runReturned(complete(v, e.moment()), e.moment());
     boolean ran = !result.ranGuest().isNo();
     if (ran) {
       next = guestRan(next, result, e.moment());
@@ -75,7 +75,7 @@ final class GuestRunRules {
   }
 
   /** The access that userspace carried out completes first, even when KVM_RUN returns at once. */
-  private static Vcpu complete(Vcpu v, int moment) {
+  static Vcpu complete(Vcpu v, int moment) {
     Completion completion = v.progress().completion();
     return switch (completion) {
       case NONE -> v;
@@ -410,7 +410,7 @@ final class GuestRunRules {
 
   /** From here on guest code changes registers, and L1 its VMCSs without a trace. */
   static Vcpu evolve(Vcpu v, TimelineEvent.VmEntered e) {
-    return guestRuns(v, e.moment());
+    return guestRuns(SmramRules.evolve(v, e), e.moment());
   }
 
   private static Vcpu guestRuns(Vcpu v, int moment) {
@@ -430,7 +430,9 @@ final class GuestRunRules {
     Nested nested = v.nested();
     Nested.Mode mode = nested.mode();
     boolean vmx = v.kernel().isVmx() && !mode.vmxonAnywhere().isNo();
-    if (!vmx || mode.guestMode().isYes() || nested.vmcs12().known().isEmpty()) {
+    // In SMM there is no VMX operation, so what was put aside stays as it is.
+    boolean untouched = mode.guestMode().isYes() || v.inSmm().isYes();
+    if (!vmx || untouched || nested.vmcs12().known().isEmpty()) {
       return next;
     }
     return next.withNested(
@@ -440,7 +442,8 @@ final class GuestRunRules {
             .withShadowVmcs12(nested.shadowVmcs12().forgetAll(moment)));
   }
 
-  static Vcpu evolve(Vcpu v, TimelineEvent.L2Exited e) {
+  static Vcpu evolve(Vcpu before, TimelineEvent.L2Exited e) {
+    Vcpu v = SmramRules.exited(before, e.rip(), e.moment());
     Nested.Mode mode = v.nested().mode();
     if (mode.guestMode().isYes() && mode.runPending().isNo()) {
       return v;
@@ -454,7 +457,7 @@ final class GuestRunRules {
   /** An exit is one of L1 until the tracepoint that follows says that it was L2's. */
   static Vcpu evolve(Vcpu before, TimelineEvent.VmExited e) {
     // A trace may leave VM-Enters out.
-    Vcpu v = guestRuns(before, e.moment());
+    Vcpu v = guestRuns(SmramRules.exited(before, e.rip(), e.moment()), e.moment());
     Nested.Mode mode = v.nested().mode();
     Nested.Mode next = mode;
     switch (e.reason()) {
@@ -482,9 +485,12 @@ final class GuestRunRules {
             .withGuestMode(Answer.NO)
             .withPending(Answer.NO, Answer.NO);
     Tracked events = v.events().edit(e.moment()).set(EventsFields.SMM, 1).done();
-    return v.withEvents(events)
-        .withNested(v.kernel().isSvm() ? SvmRunRules.smmEntered(v) : v.nested().withMode(inSmm))
-        .withPlatform(v.platform().withMsrs(MsrRules.afterSmi(v.platform().msrs(), e.moment())));
+    Vcpu entered =
+        v.withEvents(events)
+            .withNested(v.kernel().isSvm() ? SvmRunRules.smmEntered(v) : v.nested().withMode(inSmm))
+            .withPlatform(
+                v.platform().withMsrs(MsrRules.afterSmi(v.platform().msrs(), e.moment())));
+    return SmramRules.smmEntered(v, entered, e);
   }
 
   static Vcpu evolve(Vcpu v, TimelineEvent.SmmLeft e) {
@@ -502,12 +508,15 @@ final class GuestRunRules {
             .done();
     boolean untold = v.kernel().version() == KernelVersion.V5_10;
     // Before kvm_nested_vmenter nothing tells whether RSM reached L2. On SVM that one follows.
-    return v.withEvents(events)
-        .withNested(
-            v.kernel().isSvm()
-                ? v.nested()
-                : v.nested().withMode(untold ? Nested.Mode.UNKNOWN : out))
-        .withPlatform(v.platform().withMsrs(MsrRules.afterRsm(v.platform().msrs(), e.moment())));
+    Vcpu left =
+        v.withEvents(events)
+            .withNested(
+                v.kernel().isSvm()
+                    ? v.nested()
+                    : v.nested().withMode(untold ? Nested.Mode.UNKNOWN : out))
+            .withPlatform(
+                v.platform().withMsrs(MsrRules.afterRsm(v.platform().msrs(), e.moment())));
+    return SmramRules.smmLeft(v, left, e);
   }
 
   static Vcpu evolve(Vcpu v, TimelineEvent.TripleFaultSynthesized e) {

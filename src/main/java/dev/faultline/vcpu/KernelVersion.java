@@ -91,6 +91,20 @@ public enum KernelVersion {
     return compareTo(V7_3) < 0 ? RsmToInvalidL2.DEAD_VM : RsmToInvalidL2.SHUTDOWN;
   }
 
+  /** How RSM is carried out. */
+  public RsmProfile rsm() {
+    if (this == V5_10) {
+      return RsmProfile.V5_10;
+    }
+    if (compareTo(V6_1) < 0) {
+      return RsmProfile.V5_17;
+    }
+    if (compareTo(V6_8) < 0) {
+      return RsmProfile.V6_1;
+    }
+    return compareTo(V6_12) < 0 ? RsmProfile.V6_2 : RsmProfile.V6_12;
+  }
+
   /** KVM_SET_SREGS judges CR0 (kvm_is_valid_cr0(), since 26a0652cb453). */
   public boolean sregsChecksCr0() {
     return sregsChecksCr0;

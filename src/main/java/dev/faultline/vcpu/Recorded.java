@@ -107,6 +107,16 @@ public sealed interface Recorded {
       long seq, long ns, String where, String lane, String name, String why, int ret, int errno)
       implements Recorded {}
 
+  /**
+   * The save map in SMRAM of a vCPU in SMM, read by the recorder as the vCPU enters KVM_RUN.
+   *
+   * @param smbase where the vCPU's SMRAM begins
+   * @param map {@link dev.faultline.x86.SmramMap#SIZE} bytes from {@code smbase + 0xfe00}
+   */
+  record SmramCapture(
+      long seq, long ns, String where, String vm, String vcpu, long smbase, Bytes map)
+      implements Recorded {}
+
   /** Something that is no ioctl: a mark of the recorded program, a mapping, a closed descriptor. */
   record Note(long seq, long ns, String where, String lane, String kind, String text, int fd)
       implements Recorded {}

@@ -298,7 +298,7 @@ final class RunRules {
   }
 
   static Vcpu evolve(Vcpu v, TimelineEvent.RunEntered e) {
-    return start(v, e.input(), e.moment()).vcpu();
+    return SmramRules.runEntered(start(v, e.input(), e.moment()).vcpu());
   }
 
   /** The completion of the access that the last KVM_RUN handed to userspace. */

@@ -1,5 +1,6 @@
 package dev.faultline.vcpu;
 
+import dev.faultline.Bytes;
 import dev.faultline.Check;
 import dev.faultline.FieldSet;
 import dev.faultline.kvm.Errno;
@@ -229,6 +230,9 @@ public sealed interface TimelineEvent {
   /** L1 received an exit of L2. */
   record NestedVmExited(int moment, String reason, String flags, long qualification)
       implements TimelineEvent {}
+
+  /** The recorder read the save map in SMRAM that RSM will load. */
+  record SmramCaptured(int moment, long smbase, Bytes map) implements TimelineEvent {}
 
   /** An SMI put the vCPU into SMM. */
   record SmmEntered(int moment, long smbase) implements TimelineEvent {}

@@ -94,6 +94,7 @@ public record Vcpu(
    * @param cpuidSet whether a table was set
    * @param msrs model-specific registers
    * @param tscKhz the guest's TSC frequency, or 0 when it is not known
+   * @param smram the save map that RSM would load
    */
   public record Platform(
       Tracked lapic,
@@ -101,26 +102,31 @@ public record Vcpu(
       @Nullable KvmCpuid2 cpuid,
       Answer cpuidSet,
       MsrState msrs,
-      long tscKhz) {
+      long tscKhz,
+      Smram smram) {
 
     public Platform withLapic(Tracked changed) {
-      return new Platform(changed, mpState, cpuid, cpuidSet, msrs, tscKhz);
+      return new Platform(changed, mpState, cpuid, cpuidSet, msrs, tscKhz, smram);
     }
 
     public Platform withMpState(Tracked changed) {
-      return new Platform(lapic, changed, cpuid, cpuidSet, msrs, tscKhz);
+      return new Platform(lapic, changed, cpuid, cpuidSet, msrs, tscKhz, smram);
     }
 
     public Platform withCpuid(@Nullable KvmCpuid2 changed, Answer set) {
-      return new Platform(lapic, mpState, changed, set, msrs, tscKhz);
+      return new Platform(lapic, mpState, changed, set, msrs, tscKhz, smram);
     }
 
     public Platform withMsrs(MsrState changed) {
-      return new Platform(lapic, mpState, cpuid, cpuidSet, changed, tscKhz);
+      return new Platform(lapic, mpState, cpuid, cpuidSet, changed, tscKhz, smram);
     }
 
     public Platform withTscKhz(long changed) {
-      return new Platform(lapic, mpState, cpuid, cpuidSet, msrs, changed);
+      return new Platform(lapic, mpState, cpuid, cpuidSet, msrs, changed, smram);
+    }
+
+    public Platform withSmram(Smram changed) {
+      return new Platform(lapic, mpState, cpuid, cpuidSet, msrs, tscKhz, changed);
     }
   }
 

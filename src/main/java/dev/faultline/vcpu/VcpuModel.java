@@ -69,7 +69,8 @@ public final class VcpuModel {
             null,
             Answer.CANNOT_TELL,
             MsrState.empty(),
-            0),
+            0,
+            Smram.UNSEEN),
         new Vcpu.Progress(
             Answer.CANNOT_TELL,
             Completion.UNKNOWN,
@@ -226,11 +227,12 @@ public final class VcpuModel {
       case TimelineEvent.CapabilityRead e ->
           MsrRules.evolve(
               v, new TimelineEvent.MsrsRead(e.moment(), KvmMsrs.of(e.msr(), e.value()), 1));
-      case TimelineEvent.InstructionEmulated _ -> v;
+      case TimelineEvent.InstructionEmulated e -> SmramRules.evolve(v, e);
       case TimelineEvent.NestedVmEntered e -> GuestRunRules.evolve(v, e);
       case TimelineEvent.InterceptsShown e -> SvmRunRules.evolve(v, e);
       case TimelineEvent.NestedVmEntryFailed e -> GuestRunRules.evolve(v, e);
       case TimelineEvent.NestedVmExited e -> GuestRunRules.evolve(v, e);
+      case TimelineEvent.SmramCaptured e -> SmramRules.evolve(v, e);
       case TimelineEvent.SmmEntered e -> GuestRunRules.evolve(v, e);
       case TimelineEvent.SmmLeft e -> GuestRunRules.evolve(v, e);
     };
@@ -264,6 +266,11 @@ public final class VcpuModel {
             v.platform()
                 .withMsrs(MsrRules.afterMceSetup(v.platform().msrs(), e.mcgCap(), e.moment())));
     return LapicRules.versionForgotten(next, e.moment());
+  }
+
+  /** What RSM makes of the save map, as far as it is known, and how the KVM_RUN goes on. */
+  public static RsmVerdict rsm(Vcpu v, TimelineEvent.SmmLeft event) {
+    return RsmRules.decide(v, event.smbase(), event.moment());
   }
 
   /** What a recorded call on a vCPU teaches about what the host's KVM offers. */
@@ -326,7 +333,8 @@ public final class VcpuModel {
                 null,
                 Answer.NO,
                 MsrRules.afterReset(v.vm(), e.id()),
-                0),
+                0,
+                Smram.UNSEEN),
             new Vcpu.Progress(
                 Answer.NO, Completion.NONE, Answer.NO, Answer.NO, Answer.NO, Answer.NO, Answer.NO));
     return Validity.recompute(fresh);

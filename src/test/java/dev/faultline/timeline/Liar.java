@@ -62,7 +62,10 @@ final class Liar {
           returnLies(
               lies, call, VmRules.decide(scratch.machine().vm(vm.vm()), vm.command()).outcome());
       case Recorded.VmCreation _ -> returnLies(lies, call, new Outcome.Succeeds());
-      case Recorded.HostQuestion _, Recorded.Unreadable _, Recorded.Note _ -> {}
+      case Recorded.HostQuestion _,
+          Recorded.SmramCapture _,
+          Recorded.Unreadable _,
+          Recorded.Note _ -> {}
     }
     return lies;
   }

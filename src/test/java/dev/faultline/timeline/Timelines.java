@@ -83,6 +83,19 @@ public final class Timelines {
     }
   }
 
+  /** The recordings of a folder of the larger collection with such names; none if not at hand. */
+  public static List<Timeline> collectedAll(String in, String names) {
+    Path folder = folder().resolve(in);
+    if (!Files.isDirectory(folder)) {
+      return List.of();
+    }
+    return Inputs.open(folder).stream()
+        .filter(
+            source -> source.name().substring(source.name().lastIndexOf('/') + 1).matches(names))
+        .map(Timelines::read)
+        .toList();
+  }
+
   private static Path folder() {
     String property = System.getProperty("faultline.recordings");
     String variable = System.getenv("FAULTLINE_RECORDINGS");

@@ -10,8 +10,10 @@ import dev.faultline.FormatException;
 import dev.faultline.TraceSyntaxException;
 import dev.faultline.trace.Lines.Reading;
 import dev.faultline.trace.Observation.Call;
+import dev.faultline.x86.SmramMap;
 import java.io.InputStream;
 import java.util.Arrays;
+import java.util.Base64;
 import java.util.List;
 import java.util.NoSuchElementException;
 import java.util.stream.Stream;
@@ -110,6 +112,14 @@ final class RecordingReaderTest {
     assertThat(reading.observations()).isEqualTo(Lines.read(CALL).observations());
   }
 
+  private static final String SMRAM =
+      "{\"seq\":9,\"ev\":\"smram\",\"t_enter\":5,\"tid\":7,\"obj\":\"vm1/vcpu0\",\"smbase\":\"%s\","
+          + "\"map\":\"%s\",\"map_len\":%d}";
+
+  private static String base64(int zeros) {
+    return Base64.getEncoder().encodeToString(new byte[zeros]);
+  }
+
   static Stream<Arguments> otherLines() {
     return Stream.of(
         Arguments.of(
@@ -140,12 +150,16 @@ final class RecordingReaderTest {
             "{\"seq\":9,\"ev\":\"timeout\",\"t_enter\":5}",
             new Observation.TimedOut(9, 5, "boot.jsonl:1")),
         Arguments.of(
-            "{\"seq\":9,\"ev\":\"smram\",\"t_enter\":5,\"gpa\":\"0x3fe00\"}",
+            SMRAM.formatted("0x30000", base64(SmramMap.SIZE), SmramMap.SIZE),
+            new Observation.SmramCaptured(
+                9, 5, 7, "vm1/vcpu0", 0x30000, Bytes.zero(SmramMap.SIZE), "boot.jsonl:1")),
+        Arguments.of(
+            "{\"seq\":9,\"ev\":\"later\",\"t_enter\":5,\"gpa\":\"0x3fe00\"}",
             new Observation.UnknownLine(
                 9,
                 5,
-                "smram",
-                "{\"seq\":9,\"ev\":\"smram\",\"t_enter\":5,\"gpa\":\"0x3fe00\"}",
+                "later",
+                "{\"seq\":9,\"ev\":\"later\",\"t_enter\":5,\"gpa\":\"0x3fe00\"}",
                 "boot.jsonl:1")),
         Arguments.of(
             "{\"fd\":\"eight\",\"ev\":\"later\"}",
@@ -161,6 +175,14 @@ final class RecordingReaderTest {
 
   static Stream<Arguments> damagedLines() {
     return Stream.of(
+        damage(
+            SMRAM.formatted("0x30000", base64(16), 16),
+            ErrorCode.TRACE_VALUE,
+            "map must hold 512 bytes from smbase + 0xfe00, found 16"),
+        damage(
+            SMRAM.formatted("0x100000000", base64(SmramMap.SIZE), SmramMap.SIZE),
+            ErrorCode.TRACE_VALUE,
+            "smbase must fit into 32 bits, found 0x100000000"),
         damage("not json", ErrorCode.TRACE_SYNTAX, "expected a JSON object, found 'not json'"),
         damage(
             "# tracer: nop", ErrorCode.TRACE_SYNTAX, "the text of a trace", "name the recording"),
