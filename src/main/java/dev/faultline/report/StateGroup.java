@@ -37,7 +37,8 @@ record StateGroup(String name, List<StateField> fields) {
         of("lapic", v.platform().lapic()),
         of("mp_state", v.platform().mpState()),
         msrs(v.platform().msrs()),
-        cpuid(v.platform()));
+        cpuid(v.platform()),
+        of("smram", v.platform().smram().map()));
   }
 
   private static StateGroup of(String name, Tracked state) {

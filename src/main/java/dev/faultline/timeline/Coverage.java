@@ -9,6 +9,8 @@ import dev.faultline.vcpu.NestedStateCheck;
 import dev.faultline.vcpu.NestedTransition;
 import dev.faultline.vcpu.Outcome;
 import dev.faultline.vcpu.Recorded;
+import dev.faultline.vcpu.RsmCheck;
+import dev.faultline.vcpu.RsmVerdict;
 import dev.faultline.vcpu.SregsCheck;
 import dev.faultline.vcpu.SvmNestedCheck;
 import dev.faultline.vcpu.TimelineEvent;
@@ -80,6 +82,13 @@ public final class Coverage implements TimelineListener {
   }
 
   @Override
+  public void rsm(int moment, Recorded.VcpuCall run, RsmVerdict verdict) {
+    if (verdict.failed() != null) {
+      checks.merge(verdict.failed().id(), 1L, Long::sum);
+    }
+  }
+
+  @Override
   public void transition(
       int moment, String vcpu, NestedPhase from, NestedPhase to, boolean byIoctl) {
     NestedTransition row = NestedTransition.of(from, to, byIoctl);
@@ -119,6 +128,7 @@ public final class Coverage implements TimelineListener {
     all.addAll(List.of(SvmNestedCheck.values()));
     all.addAll(List.of(MsrCheck.values()));
     all.addAll(List.of(CallCheck.values()));
+    all.addAll(List.of(RsmCheck.values()));
     all.addAll(List.of(GuestStateCheck.values()));
     all.addAll(List.of(VmEntryCheck.values()));
     all.removeIf(check -> checks.containsKey(check.id()));

@@ -374,7 +374,7 @@ final class RsmLoad {
       regs.set(RegsFields.RFLAGS, (value("rflags") & mask) | 2, map.knows(index("rflags")));
     } else {
       for (int i = 0; i < SmramRules.NARROW_REGISTERS; i++) {
-        String register = SmramRules.REGISTERS[i];
+        String register = SmramRules.REGISTERS.get(i);
         int field = index("e" + register.substring(1));
         regs.set(KvmRegs.LAYOUT.indexOf(register), map.value(field), map.knows(field));
       }

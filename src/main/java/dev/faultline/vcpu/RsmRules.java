@@ -190,6 +190,9 @@ final class RsmRules {
       return new RsmVerdict(
           new Outcome.Undecided("whether L2's state is valid"), null, v, Answer.CANNOT_TELL);
     }
+    if (!v.kernel().versionCertain() && v.kernel().version() == KernelVersion.V7_2) {
+      return undecided(v, "whether this kernel is 7.2 or 7.3");
+    }
     RsmCheck check = RsmCheck.RSM_L2_STATE;
     Outcome end =
         switch (v.kernel().version().rsmToInvalidL2()) {

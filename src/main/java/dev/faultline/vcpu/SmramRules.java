@@ -8,6 +8,7 @@ import dev.faultline.kvm.KvmSegment;
 import dev.faultline.vcpu.Vcpu.Completion;
 import dev.faultline.x86.SegmentRegister;
 import dev.faultline.x86.SmramMap;
+import java.util.List;
 import java.util.Locale;
 
 /**
@@ -24,10 +25,10 @@ import java.util.Locale;
 final class SmramRules {
   private static final String RSM = " 0faa";
   private static final long LOW_32 = 0xffff_ffffL;
-  static final String[] REGISTERS = {
-    "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13",
-    "r14", "r15"
-  };
+  static final List<String> REGISTERS =
+      List.of(
+          "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12",
+          "r13", "r14", "r15");
   static final int NARROW_REGISTERS = 8;
   static final int DR6 = KvmDebugregs.LAYOUT.indexOf("dr6");
   static final int DR7 = KvmDebugregs.LAYOUT.indexOf("dr7");
@@ -202,7 +203,7 @@ final class SmramRules {
     Tracked regs = v.registers().regs();
     Tracked sregs = v.registers().sregs();
     for (int i = 0; i < NARROW_REGISTERS; i++) {
-      String wide = REGISTERS[i];
+      String wide = REGISTERS.get(i);
       copyLow(
           edit,
           layout.indexOf("e" + wide.substring(1)),

@@ -55,7 +55,8 @@ final class StateVerbTest {
             "lapic",
             "mp_state",
             "msrs",
-            "cpuid");
+            "cpuid",
+            "smram");
     for (JsonNode group : groups) {
       assertThat(group.path("known").asText()).isIn("known", "stale", "never");
       assertThat(group.has("since")).isTrue();
