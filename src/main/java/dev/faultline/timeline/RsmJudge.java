@@ -47,17 +47,33 @@ final class RsmJudge {
       return Answer.CANNOT_TELL;
     }
     boolean eio = result.ret() < 0 && result.errno() == Errno.EIO.number();
-    KvmRun run = result.run();
     return switch (verdict.end()) {
       case Outcome.Refused _ -> Answer.of(eio);
-      case Outcome.Exits e ->
-          Answer.of(
-              result.ret() == 0
-                  && run.exit() == e.exit()
-                  && (e.suberror() < 0 || run.internalSuberror() == e.suberror()));
+      case Outcome.Exits e -> exits(e, result);
       case Outcome.Runs _ -> goesOn(verdict, result, eio);
       case Outcome.Returns _, Outcome.Succeeds _, Outcome.Undecided _ -> Answer.CANNOT_TELL;
     };
+  }
+
+  /** Whether the last RSM of which enough is known kills the VM. */
+  boolean killsVm() {
+    return decisive != null
+        && decisive.end() instanceof Outcome.Refused r
+        && r.errno() == Errno.EIO;
+  }
+
+  private static Answer exits(Outcome.Exits e, RunResult result) {
+    if (result.ret() != 0) {
+      return Answer.NO;
+    }
+    if (result.exit() == null) {
+      return Answer.CANNOT_TELL;
+    }
+    return Answer.of(
+        result.exit() == e.exit()
+            && (e.suberror() < 0
+                || !result.showsPage()
+                || result.run().internalSuberror() == e.suberror()));
   }
 
   private Answer goesOn(RsmVerdict verdict, RunResult result, boolean eio) {
@@ -66,8 +82,8 @@ final class RsmJudge {
     }
     boolean gaveUp =
         result.ret() == 0
-            && (result.run().exit() == KvmExit.KVM_EXIT_SHUTDOWN
-                || result.run().exit() == KvmExit.KVM_EXIT_INTERNAL_ERROR);
+            && (result.exit() == KvmExit.KVM_EXIT_SHUTDOWN
+                || result.exit() == KvmExit.KVM_EXIT_INTERNAL_ERROR);
     if (!gaveUp || ran) {
       return Answer.YES;
     }
@@ -76,7 +92,7 @@ final class RsmJudge {
     }
     // A level that has to be emulated may well come to an instruction that cannot be.
     boolean unemulable =
-        result.run().exit() == KvmExit.KVM_EXIT_INTERNAL_ERROR
+        result.exit() == KvmExit.KVM_EXIT_INTERNAL_ERROR
             && result.run().internalSuberror() == KvmRun.KVM_INTERNAL_ERROR_EMULATION;
     return verdict.emulates().isYes() && unemulable ? Answer.YES : Answer.CANNOT_TELL;
   }

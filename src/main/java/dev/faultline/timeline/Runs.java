@@ -83,19 +83,21 @@ final class Runs {
       v = inside(v, call, event);
     }
     int moment = owner.index().add(call.seq(), Ioctl.RUN.uapiName());
-    boolean asLoaded = rsm == null || judgeRsm(moment, call, run.result(), rsm, sound);
+    boolean asLoaded =
+        rsm == null || !sound || judgeRsm(moment, call, run.result(), rsm, fault != null);
     v = inside(v, call, new TimelineEvent.RunReturned(moment, run.result()));
     if (!sound || !asLoaded) {
       v = VcpuModel.evolve(v, new TimelineEvent.CallDoubted(moment, Ioctl.RUN));
     }
-    owner.machine().put(settleDeath(v, moment, call, decision, run));
+    boolean eioByRsm = asLoaded && rsm != null && rsm.killsVm();
+    owner.machine().put(settleDeath(v, moment, call, decision, run, eioByRsm));
   }
 
   /** Whether a KVM_RUN whose guest executed RSM went on as SMRAM demands. */
   private boolean judgeRsm(
-      int moment, Recorded.VcpuCall call, RunResult result, RsmJudge rsm, boolean sound) {
+      int moment, Recorded.VcpuCall call, RunResult result, RsmJudge rsm, boolean counted) {
     RsmVerdict verdict = rsm.decisive();
-    if (verdict == null || !sound) {
+    if (verdict == null) {
       return true;
     }
     Answer agrees = rsm.agrees(verdict, result);
@@ -103,25 +105,28 @@ final class Runs {
       return true;
     }
     owner.listener().rsm(moment, call, verdict);
-    judged++;
+    if (!counted) {
+      owner.scores().runs(call.vcpu()).compare(agrees.isYes());
+    }
     if (agrees.isYes()) {
-      agree++;
       return true;
     }
-    owner.diverge(
-        new Divergence(
-            moment,
-            call.seq(),
-            call.vcpu(),
-            Ioctl.RUN.uapiName(),
-            What.RUN,
-            null,
-            ended(call),
-            Words.outcome(verdict.end()),
-            verdict.failed() == null
-                ? "RSM loads a state that the guest can go on with"
-                : Words.because(verdict.failed()),
-            call.where()));
+    owner
+        .scores()
+        .diverge(
+            new Divergence(
+                moment,
+                call.seq(),
+                call.vcpu(),
+                Ioctl.RUN.uapiName(),
+                What.RUN,
+                null,
+                ended(call),
+                Words.outcome(verdict.end()),
+                verdict.failed() == null
+                    ? "RSM loads a state that the guest can go on with"
+                    : Words.because(verdict.failed()),
+                call.where()));
     return false;
   }
 
@@ -139,9 +144,16 @@ final class Runs {
    * call tells.
    */
   private Vcpu settleDeath(
-      Vcpu v, int moment, Recorded.VcpuCall call, Decision decision, Recorded.Run run) {
+      Vcpu v,
+      int moment,
+      Recorded.VcpuCall call,
+      Decision decision,
+      Recorded.Run run,
+      boolean eioByRsm) {
     boolean eio = Words.isEio(run.result().ret(), run.result().errno());
-    boolean foreseen = decision.outcome() instanceof Outcome.Refused r && r.errno() == Errno.EIO;
+    boolean foreseen =
+        (eio && eioByRsm)
+            || (decision.outcome() instanceof Outcome.Refused r && r.errno() == Errno.EIO);
     Integer traced = run.tracedExit();
     boolean expected = foreseen || (traced != null && traced == -Errno.EIO.number());
     if (eio == expected) {

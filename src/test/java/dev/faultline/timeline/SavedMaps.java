@@ -16,12 +16,13 @@ import dev.faultline.x86.SmramMap;
 import java.util.Locale;
 
 /** 64-bit save maps, put together from what else tells the registers that an SMI saved. */
-final class SavedMaps {
+public final class SavedMaps {
   private static final long EFER_L2 = 0xd00;
 
   private SavedMaps() {}
 
-  static Bytes ofL2(Tracked vmcs12) {
+  /** What an SMI in L2 saved, as far as vmcs12 holds it. */
+  public static Bytes ofL2(Tracked vmcs12) {
     Bytes.Builder map = Bytes.builder(SmramMap.SIZE);
     for (SegmentRegister register : SegmentRegister.values()) {
       String name = "GUEST_" + register.name() + "_";
@@ -52,7 +53,8 @@ final class SavedMaps {
     return vmcs12.value(index);
   }
 
-  static Bytes ofL1(Bytes raw) {
+  /** What an SMI in L1 saved, as far as struct kvm_sregs holds it. */
+  public static Bytes ofL1(Bytes raw) {
     KvmSregs sregs = new KvmSregs(raw);
     Bytes.Builder map = Bytes.builder(SmramMap.SIZE);
     for (SegmentRegister register : SegmentRegister.values()) {
@@ -86,12 +88,14 @@ final class SavedMaps {
     map.put(f.offset(), f.width(), value);
   }
 
-  static long value(Bytes map, String field) {
+  /** A field of the map. */
+  public static long value(Bytes map, String field) {
     StructField f = SmramMap.LAYOUT_64.field(field);
     return map.uint(f.offset(), f.width());
   }
 
-  static Bytes with(Bytes map, String field, long value) {
+  /** The map with one field changed. */
+  public static Bytes with(Bytes map, String field, long value) {
     StructField f = SmramMap.LAYOUT_64.field(field);
     return map.with(f.offset(), f.width(), value);
   }

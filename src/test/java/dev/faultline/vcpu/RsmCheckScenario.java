@@ -1,4 +1,4 @@
-package dev.faultline.timeline;
+package dev.faultline.vcpu;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
@@ -6,19 +6,11 @@ import dev.faultline.Bytes;
 import dev.faultline.kvm.Errno;
 import dev.faultline.kvm.KvmExit;
 import dev.faultline.kvm.KvmSregs;
+import dev.faultline.timeline.Reexecution;
+import dev.faultline.timeline.SavedMaps;
+import dev.faultline.timeline.Timelines;
 import dev.faultline.trace.Observation;
 import dev.faultline.trace.RecordedCalls;
-import dev.faultline.vcpu.Answer;
-import dev.faultline.vcpu.KernelVersion;
-import dev.faultline.vcpu.Nested;
-import dev.faultline.vcpu.Outcome;
-import dev.faultline.vcpu.Recorded;
-import dev.faultline.vcpu.RsmCheck;
-import dev.faultline.vcpu.RsmVerdict;
-import dev.faultline.vcpu.TimelineEvent;
-import dev.faultline.vcpu.Tracked;
-import dev.faultline.vcpu.Vcpu;
-import dev.faultline.vcpu.VcpuModel;
 import dev.faultline.vmx.Vmcs12;
 import dev.faultline.vmx.VmcsField;
 import dev.faultline.x86.Cr0;
@@ -181,11 +173,11 @@ final class RsmCheckScenario {
     }
   }
 
-  @Test
-  void every_check_is_broken_by_some_row() {
-    Set<RsmCheck> missing = EnumSet.allOf(RsmCheck.class);
-    ROWS.forEach(row -> missing.remove(row.check()));
-    assertThat(missing).isEmpty();
+  /** The checks that some row breaks. */
+  static Set<RsmCheck> covered() {
+    Set<RsmCheck> covered = EnumSet.noneOf(RsmCheck.class);
+    ROWS.forEach(row -> covered.add(row.check()));
+    return covered;
   }
 
   @Test
