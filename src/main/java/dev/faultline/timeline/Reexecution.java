@@ -275,6 +275,9 @@ public final class Reexecution {
     Vm after = result.after();
     if (!agrees) {
       after = VmRules.doubted(vm, call.command());
+    } else if (result.outcome() instanceof Outcome.Undecided && call.ret() < 0) {
+      // What nobody could tell did not happen.
+      after = vm;
     }
     machine.put(after);
     if (call.command() instanceof VmCommand.CreateVcpu create && (call.ret() >= 0 || !agrees)) {

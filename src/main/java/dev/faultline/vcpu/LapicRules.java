@@ -33,7 +33,10 @@ final class LapicRules {
   /** Version 0x14 with six local vector table entries. */
   private static final long VERSION_AT_RESET = 0x50014;
 
-  private static final FieldSet X2APIC = FieldSet.of(LAYOUT.count(), ID, LDR, ICR2);
+  /** In x2APIC mode ICR is one register of 64 bits, which is taken apart when it is read. */
+  private static final int ICR_HIGH = LAYOUT.indexAt(0x304);
+
+  private static final FieldSet X2APIC = FieldSet.of(LAYOUT.count(), ID, LDR, ICR2, ICR_HIGH);
   private static final int TPR_SHIFT = 4;
   private static final int ID_SHIFT = 24;
   private static final int CLASS = 0xf0;

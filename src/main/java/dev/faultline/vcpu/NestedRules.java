@@ -494,7 +494,7 @@ final class NestedRules {
           c.moment(), Ioctl.GET_NESTED_STATE, Errno.E2BIG, CallCheck.NESTED_BUFFER);
     }
     List<Reply.Struct> parts = new ArrayList<>(3);
-    parts.add(header(nested, size, sizeKnown, on));
+    parts.add(header(v, size, sizeKnown, on));
     if (hasVmcs.isYes()) {
       Tracked vmcs12 =
           nested.mode().guestMode().isYes()
@@ -556,7 +556,8 @@ final class NestedRules {
             vmcs12.is(Vmcs12.indexOf(VmcsField.VMCS_LINK_POINTER), NestedFields.INVALID_GPA).not());
   }
 
-  private static Reply.Struct header(Nested nested, int size, boolean sizeKnown, Answer on) {
+  private static Reply.Struct header(Vcpu v, int size, boolean sizeKnown, Answer on) {
+    Nested nested = v.nested();
     Nested.Mode mode = nested.mode();
     Tracked stored = nested.header();
     Tracked.Edit edit = Tracked.known(stored.layout(), Nested.emptyHeader(), 0).edit(0);
@@ -588,6 +589,12 @@ final class NestedRules {
       edit.forget(NestedFields.SMM_FLAGS);
     }
     deadline(nested, guest, edit);
+    if (!v.progress().enlightenedVmcs().isNo()) {
+      // L1 may use an enlightened VMCS, which is told by a flag and has no address.
+      edit.forget(NestedFields.FLAGS);
+      edit.forget(NestedFields.VMCS12_PA);
+      edit.forget(NestedFields.SIZE);
+    }
     Tracked reply = edit.done();
     return new Reply.Struct("", 0, KvmNestedState.HEADER_LAYOUT, reply.bytes(), reply.known());
   }

@@ -4,11 +4,15 @@ import dev.faultline.vmx.PrimaryControls;
 import dev.faultline.vmx.SecondaryControls;
 import dev.faultline.vmx.Vmcs12;
 import dev.faultline.vmx.VmcsField;
+import dev.faultline.x86.Cr0;
 import java.util.List;
 
 /**
  * Whether the page tables that KVM must shadow for L2 have a root in guest memory: the EPT that L1
  * built, or, without nested EPT on a host without EPT, L2's own CR3.
+ *
+ * <p><em>Source:</em> {@code arch/x86/kvm/mmu/mmu.c, mmu_check_root()}, v6.1; gone since
+ * 0e3223d8d00a (6.6).
  */
 final class PageRoots {
   private static final long PAGE = ~0xfffL;
@@ -30,18 +34,45 @@ final class PageRoots {
 
   /** Whether the root is certainly in no memory slot; NO where nothing says so. */
   static Answer missing(Vcpu v) {
-    List<Vm.Slot> slots = v.vm().slots();
-    if (!v.inGuestMode().isYes() || slots == null || !nestedEpt(v).isYes()) {
+    if (!v.inGuestMode().isYes()) {
       return Answer.NO;
     }
+    return nestedEpt(v).isYes() ? nestedEptMissing(v) : shadowedMissing(v);
+  }
+
+  private static Answer nestedEptMissing(Vcpu v) {
     Tracked vmcs12 = v.nested().vmcs12();
     int pointer = Vmcs12.indexOf(VmcsField.EPT_POINTER);
-    if (!vmcs12.knows(pointer)) {
+    return vmcs12.knows(pointer) ? outside(v, vmcs12.value(pointer)) : Answer.NO;
+  }
+
+  /**
+   * The same for a level whose page tables KVM shadows for want of EPT: PDPTEs, which lie in guest
+   * memory, are taken to be sound.
+   */
+  static Answer shadowedMissing(Vcpu v) {
+    Tracked sregs = v.registers().sregs();
+    boolean shadowed =
+        v.kernel().isVmx()
+            && v.kernel().ept().isNo()
+            && sregs.knows(SregsFields.CR0)
+            && sregs.knows(SregsFields.CR3)
+            && (sregs.value(SregsFields.CR0) & Cr0.PG) != 0;
+    return shadowed ? outside(v, sregs.value(SregsFields.CR3)) : Answer.NO;
+  }
+
+  /**
+   * Since 6.6 a root that is not visible is no triple fault: KVM puts a page of zeros there, and
+   * the guest's own accesses fault.
+   */
+  private static Answer outside(Vcpu v, long root) {
+    List<Vm.Slot> slots = v.vm().slots();
+    if (slots == null || v.kernel().version().compareTo(KernelVersion.V6_8) >= 0) {
       return Answer.NO;
     }
-    long root = vmcs12.value(pointer) & PAGE & CR3_ADDRESS;
+    long page = root & PAGE & CR3_ADDRESS;
     for (Vm.Slot slot : slots) {
-      if (slot.holds(root)) {
+      if (slot.holds(page)) {
         return Answer.NO;
       }
     }

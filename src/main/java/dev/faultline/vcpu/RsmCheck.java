@@ -63,6 +63,10 @@ public enum RsmCheck implements Check {
       "(eflags & VM) && (efer & LMA)"),
   RSM_MODE_CS(
       "CS must be present in protected mode", "emulator_recalc_and_set_mode()", "!get_segment(CS)"),
+  RSM_PAGE_ROOT(
+      "Without EPT the page that CR3 names must be in a memory slot",
+      "mmu_check_root()",
+      "!kvm_vcpu_is_visible_gfn(vcpu, root_gfn)"),
   RSM_L2_STATE(
       "RSM must not return to an L2 that hardware cannot run",
       "__vmx_handle_exit()",

@@ -111,6 +111,10 @@ final class RsmRules {
     }
     loaded = load.withGeneralRegisters(loaded, moment);
     Emulation emulation = loaded.registers().emulation();
+    Answer rootless = toL2 ? PageRoots.missing(loaded) : PageRoots.shadowedMissing(loaded);
+    if (rootless.isYes()) {
+      return withoutRoot(loaded, toL2);
+    }
     if (toL2 && !emulation.required().isNo()) {
       return invalidL2(loaded, emulation);
     }
@@ -152,6 +156,19 @@ final class RsmRules {
     return invalid.isYes()
         ? new RsmVerdict(internalError(check), check, v, Answer.CANNOT_TELL)
         : failed(v, check, true);
+  }
+
+  /** KVM asks for a triple fault when it cannot shadow the page tables of the level. */
+  private static RsmVerdict withoutRoot(Vcpu v, boolean toL2) {
+    RsmCheck check = RsmCheck.RSM_PAGE_ROOT;
+    if (v.kernel().version() == KernelVersion.V5_10) {
+      return undecided(v, "what a triple fault of L2 ends in on this kernel");
+    }
+    Outcome end =
+        toL2
+            ? new Outcome.Refused(Errno.EIO, check)
+            : new Outcome.Exits(KvmExit.KVM_EXIT_SHUTDOWN, -1, check);
+    return new RsmVerdict(end, check, v, Answer.CANNOT_TELL);
   }
 
   private static Outcome internalError(RsmCheck check) {

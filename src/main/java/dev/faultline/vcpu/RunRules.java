@@ -168,7 +168,12 @@ final class RunRules {
       return requestedFault(v, moment);
     }
     Answer rootless = PageRoots.missing(v);
-    if (rootless.isYes() && v.nested().mode().runPending().isNo()) {
+    boolean first =
+        v.nested().mode().runPending().isNo()
+            && v.kernel().version() != KernelVersion.V5_10
+            && otherExitFirst(v).isNo()
+            && smiFirst(v).isNo();
+    if (rootless.isYes() && first) {
       return new Outcome.Runs(
           new TimelineEvent.TripleFaultSynthesized(moment, FaultCause.NO_PAGE_ROOT, null));
     }
@@ -241,7 +246,7 @@ final class RunRules {
     if (other.isYes()) {
       return new Outcome.Runs(null);
     }
-    Answer smi = v.progress().smiRequested().or(v.events().is(EventsFields.SMI_PENDING, 0).not());
+    Answer smi = smiFirst(v);
     if (!other.isKnown() || !runPending.isKnown()) {
       return new Outcome.Undecided("which event comes before the VM-Enter");
     }
@@ -253,6 +258,10 @@ final class RunRules {
       case YES -> new Outcome.Runs(null);
       case CANNOT_TELL -> new Outcome.Undecided("whether an SMI is pending");
     };
+  }
+
+  private static Answer smiFirst(Vcpu v) {
+    return v.progress().smiRequested().or(v.events().is(EventsFields.SMI_PENDING, 0).not());
   }
 
   /** Whether an event makes L2 exit to L1 before KVM looks at L2's state. */

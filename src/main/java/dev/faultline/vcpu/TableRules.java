@@ -215,12 +215,16 @@ final class TableRules {
     KvmCap cap = KvmCap.of(c.cap().cap());
     if ((cap == KvmCap.KVM_CAP_HYPERV_ENLIGHTENED_VMCS && v.kernel().isVmx())
         || cap == KvmCap.KVM_CAP_ENFORCE_PV_FEATURE_CPUID
-        || cap == KvmCap.KVM_CAP_HYPERV_ENFORCE_CPUID
-        || cap == KvmCap.KVM_CAP_HYPERV_DIRECT_TLBFLUSH) {
+        || (cap == KvmCap.KVM_CAP_HYPERV_ENFORCE_CPUID
+            && v.kernel().version() != KernelVersion.V5_10)) {
       return Decision.done(done);
     }
+    if (cap == KvmCap.KVM_CAP_HYPERV_DIRECT_TLBFLUSH) {
+      return Decision.undecided(done, "whether the host itself runs on Hyper-V");
+    }
     if (cap == KvmCap.KVM_CAP_HYPERV_SYNIC || cap == KvmCap.KVM_CAP_HYPERV_SYNIC2) {
-      return v.vm().irqchip().lapicInKernel().isYes()
+      boolean plain = cap == KvmCap.KVM_CAP_HYPERV_SYNIC || c.cap().args(0) == 0;
+      return plain && v.vm().irqchip().lapicInKernel().isYes()
           ? Decision.done(done)
           : Decision.undecided(done, "whether the interrupt controller is in the kernel");
     }

@@ -105,6 +105,22 @@ final class RsmCheckScenario {
     return IN_SMM.withNested(IN_SMM.nested().withVmcs12(vmcs12));
   }
 
+  /** On a host whose KVM has to shadow L2's page tables. */
+  private static Vcpu withoutEpt() {
+    KernelModel k = IN_SMM.kernel();
+    KernelModel without =
+        new KernelModel(
+            k.version(),
+            true,
+            k.vendor(),
+            Answer.NO,
+            Answer.NO,
+            k.nested(),
+            k.emulateInvalidGuestState(),
+            k.ignoreMsrs());
+    return IN_SMM.withVm(IN_SMM.vm().withKernel(without));
+  }
+
   private static final List<Row> ROWS =
       List.of(
           new Row(
@@ -149,6 +165,11 @@ final class RsmCheckScenario {
               KernelVersion.V6_1,
               suspendedL1(),
               SavedMaps.with(L1, "cs.attributes", 0)),
+          new Row(
+              RsmCheck.RSM_PAGE_ROOT,
+              KernelVersion.V6_1,
+              withoutEpt(),
+              SavedMaps.with(L2, "cr3", 0xff_ffff_f000L)),
           l2(RsmCheck.RSM_L2_STATE, "tr.attributes", 0));
 
   private static RsmVerdict verdict(Vcpu before, Bytes map, KernelVersion version) {
