@@ -59,10 +59,7 @@ final class RsmScenarioConformance {
     Bytes l1 = Bytes.EMPTY;
     int judged = 0;
     for (Observation o : timeline.observations()) {
-      if (o instanceof Observation.Mark mark) {
-        Matcher begins = VARIANT.matcher(mark.text());
-        variant = begins.find() ? begins.group(1) : variant;
-      }
+      variant = variant(o, variant);
       Recorded fact = RecordedCalls.convert(o, run.nextMoment());
       if (fact instanceof Recorded.VcpuCall call) {
         Vcpu v = run.vcpus().get(call.vcpu());
@@ -80,6 +77,21 @@ final class RsmScenarioConformance {
     }
     assertThat(wrong).isEmpty();
     assertThat(judged).isGreaterThan(35);
+  }
+
+  /** The variant that begins here, else the present one. */
+  static String variant(Observation o, String present) {
+    if (!(o instanceof Observation.Mark mark)) {
+      return present;
+    }
+    Matcher begins = VARIANT.matcher(mark.text());
+    return begins.find() ? begins.group(1) : present;
+  }
+
+  /** Where the SMRAM began that RSM read, or 0 without RSM. */
+  static long smbase(Recorded.Run inside) {
+    TimelineEvent.SmmLeft left = leavesSmm(inside);
+    return left == null ? 0 : left.smbase();
   }
 
   private static Bytes registersOfL1(Observation o, @Nullable Vcpu v, Bytes before) {
@@ -103,10 +115,9 @@ final class RsmScenarioConformance {
 
   private static @Nullable String judge(
       String variant, Vcpu v, Bytes l1, Recorded.Run inside, int moment) {
-    TimelineEvent.SmmLeft left = leavesSmm(inside);
     boolean fromL2 = v.nested().mode().smmGuestMode().isYes();
     Bytes map = changed(fromL2 ? SavedMaps.ofL2(v.nested().vmcs12()) : SavedMaps.ofL1(l1), variant);
-    long smbase = left == null ? 0 : left.smbase();
+    long smbase = smbase(inside);
     Vcpu captured = VcpuModel.evolve(v, new TimelineEvent.SmramCaptured(moment, smbase, map));
     RsmJudge judge = new RsmJudge();
     for (Recorded.Inner inner : inside.inner()) {
@@ -122,7 +133,8 @@ final class RsmScenarioConformance {
     return agrees.isNo() || !stopped ? Words.outcome(verdict.end()) + " " + verdict.failed() : null;
   }
 
-  private static Bytes changed(Bytes map, String variant) {
+  /** The map with what the variant changes. */
+  static Bytes changed(Bytes map, String variant) {
     return switch (variant.replaceAll("[,;+].*", "").replaceAll(" by host$", "").strip()) {
       case "tr attr=0 (unusable)", "tr attr=0" -> SavedMaps.with(map, "tr.attributes", 0);
       case "tr type=2" -> type(map, "tr", 2);
