@@ -134,7 +134,7 @@ public final class VmRules {
   /** Whether the slot is new and free of others, or is changed without another size. */
   private static boolean fits(@Nullable List<Vm.Slot> slots, KvmUserspaceMemoryRegion r) {
     if (slots == null) {
-      return true;
+      return false;
     }
     boolean deletes = r.memorySize() == 0;
     boolean known = false;

@@ -84,8 +84,7 @@ final class CapturedSmramScenario {
 
   @Test
   void a_kernel_that_ends_another_way_is_found_out() {
-    Feed feed =
-        verified(SCN_D.kernel().withVersion(KernelVersion.V7_3));
+    Feed feed = verified(SCN_D.kernel().withVersion(KernelVersion.V7_3));
     assertThat(feed.result().divergences().stream().map(Divergence::predicted))
         .contains("KVM_EXIT_SHUTDOWN");
   }
