@@ -30,7 +30,7 @@ final class MemorySlotScenario {
     return set(Vm.created("vm1", KernelModel.defaults(), Host.UNKNOWN), FIRST).after();
   }
 
-  private static final List<KvmUserspaceMemoryRegion> TAKEN =
+  static final List<KvmUserspaceMemoryRegion> TAKEN =
       List.of(
           region(1, 16 * PAGE, PAGE),
           region(0, 64 * PAGE, 16 * PAGE),
@@ -38,7 +38,7 @@ final class MemorySlotScenario {
           region(0, 0, 0),
           region(1 << 16, 0, PAGE));
 
-  private static final List<KvmUserspaceMemoryRegion> OPEN =
+  static final List<KvmUserspaceMemoryRegion> OPEN =
       List.of(
           region(1, 15 * PAGE, 2 * PAGE),
           region(1, 0, 64 * PAGE),
