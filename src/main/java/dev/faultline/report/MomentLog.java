@@ -6,8 +6,10 @@ import dev.faultline.report.MomentRow.Result;
 import dev.faultline.report.MomentRow.Sort;
 import dev.faultline.timeline.Divergence;
 import dev.faultline.timeline.TimelineListener;
+import dev.faultline.timeline.Words;
 import dev.faultline.vcpu.Outcome;
 import dev.faultline.vcpu.Recorded;
+import dev.faultline.vcpu.RsmVerdict;
 import dev.faultline.vcpu.TimelineEvent;
 import dev.faultline.vcpu.Vcpu;
 import dev.faultline.vcpu.VcpuModel;
@@ -34,6 +36,23 @@ public final class MomentLog implements TimelineListener {
   @Override
   public void event(int moment, Recorded.VcpuCall run, TimelineEvent event) {
     rows.add(InsideRows.of(moment, run, event, predicted));
+  }
+
+  @Override
+  public void rsm(int moment, Recorded.VcpuCall run, RsmVerdict verdict) {
+    rows.add(
+        new MomentRow(
+            moment,
+            run.seq(),
+            -1,
+            run.vcpu(),
+            "rsm-judged",
+            Sort.SYNTHESIZED,
+            "RSM by what SMRAM holds",
+            null,
+            verdict.failed(),
+            List.of(),
+            Words.outcome(verdict.end())));
   }
 
   @Override

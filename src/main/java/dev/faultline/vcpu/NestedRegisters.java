@@ -798,6 +798,13 @@ final class NestedRegisters {
             .withGuestMode(Answer.NO)
             .withPending(Answer.NO, Answer.NO)
             .withLazyFields(Answer.NO);
-    return Validity.recompute(next.withNested(next.nested().withMode(mode)));
+    Tracked.Edit vmcs12 = next.nested().vmcs12().edit(moment);
+    vmcs12.set(Vmcs12.indexOf(VmcsField.EXIT_QUALIFICATION), 0);
+    if (v.kernel().version() == KernelVersion.V5_10) {
+      // There L1 is given the exit of a VM-Enter that fails.
+      vmcs12.forget(Vmcs12.indexOf(VmcsField.VM_EXIT_REASON));
+    }
+    return Validity.recompute(
+        next.withNested(next.nested().withVmcs12(vmcs12.done()).withMode(mode)));
   }
 }

@@ -589,7 +589,7 @@ final class NestedRules {
       edit.forget(NestedFields.SMM_FLAGS);
     }
     deadline(nested, guest, edit);
-    if (!v.progress().enlightenedVmcs().isNo()) {
+    if (!v.progress().enlightenedVmcs().isNo() && !v.progress().entered().isNo()) {
       // L1 may use an enlightened VMCS, which is told by a flag and has no address.
       edit.forget(NestedFields.FLAGS);
       edit.forget(NestedFields.VMCS12_PA);
