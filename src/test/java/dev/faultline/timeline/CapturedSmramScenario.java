@@ -12,6 +12,7 @@ import dev.faultline.vcpu.Recorded;
 import dev.faultline.vcpu.RsmVerdict;
 import dev.faultline.vcpu.Vcpu;
 import dev.faultline.vcpu.Verdict;
+import dev.faultline.x86.SmramMap;
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
@@ -105,6 +106,17 @@ final class CapturedSmramScenario {
         .allSatisfy(m -> assertThat(intel(m)).isInstanceOf(Verdict.FixedUp.class));
     assertThat(moments.stream().filter(m -> m.variant().startsWith("tr attr=0")))
         .allSatisfy(m -> assertThat(intel(m)).isInstanceOf(Verdict.Emulate.class));
+  }
+
+  @Test
+  void a_line_of_a_recording_becomes_a_capture_of_its_vcpu() {
+    Bytes map = Bytes.zero(SmramMap.SIZE);
+    Recorded capture =
+        RecordedCalls.convert(
+            new Observation.SmramCaptured(9, 5, 7, "vm2/vcpu1", 0x30000, map, "boot.jsonl:1"), 3);
+    assertThat(capture)
+        .isEqualTo(
+            new Recorded.SmramCapture(9, 5, "boot.jsonl:1", "vm2", "vm2/vcpu1", 0x30000, map));
   }
 
   private static Verdict intel(PolicyMoment moment) {
