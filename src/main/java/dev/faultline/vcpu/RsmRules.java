@@ -194,10 +194,14 @@ final class RsmRules {
     }
     return switch (emulation.required()) {
       case NO -> new RsmVerdict(new Outcome.Runs(null), check, v, Answer.NO);
-      case YES ->
-          segmentsMatter(v)
-              ? new RsmVerdict(internalError(check), check, v, Answer.YES)
-              : invalidL2(v, emulation);
+      case YES -> {
+        boolean toldBefore =
+            v.kernel().version().rsmToInvalidL2() == KernelVersion.RsmToInvalidL2.SHUTDOWN
+                || !v.kernel().versionCertain();
+        yield segmentsMatter(v) && !toldBefore
+            ? new RsmVerdict(internalError(check), check, v, Answer.YES)
+            : invalidL2(v, emulation);
+      }
       case CANNOT_TELL -> undecided(v, "whether L2's state is valid");
     };
   }
