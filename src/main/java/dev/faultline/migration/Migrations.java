@@ -155,6 +155,7 @@ public final class Migrations {
       }
       case Recorded.VmCreation _,
           Recorded.HostQuestion _,
+          Recorded.SmramCapture _,
           Recorded.Unreadable _,
           Recorded.Note _ -> {}
     }
