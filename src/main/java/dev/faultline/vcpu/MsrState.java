@@ -114,9 +114,12 @@ public final class MsrState {
     /** The remembered layout that all added MSRs so far lead to, if there is one. */
     private @Nullable MsrLayout expected;
 
-    private long[] value = values.clone();
-    private boolean[] knows = known.clone();
-    private int[] writer = writers.clone();
+    /** The state's own arrays until the first change. */
+    private long[] value = values;
+
+    private boolean[] knows = known;
+    private int[] writer = writers;
+    private boolean copied;
 
     /** The MSR is written; its value is known only if {@code certain}. */
     public Edit write(int msr, long data, boolean certain, int moment) {
@@ -130,6 +133,7 @@ public final class MsrState {
     }
 
     private Edit put(int slot, long data, boolean certain, int moment) {
+      open();
       value[slot] = data;
       knows[slot] = certain;
       writer[slot] = moment;
@@ -139,6 +143,7 @@ public final class MsrState {
     /** A recorded read shows the value; whoever wrote it stays the writer. */
     public Edit learn(int msr, long data) {
       int slot = slot(msr);
+      open();
       value[slot] = data;
       knows[slot] = true;
       return this;
@@ -148,6 +153,7 @@ public final class MsrState {
     public Edit doubt(int msr) {
       int slot = find(msr);
       if (slot >= 0) {
+        open();
         knows[slot] = false;
       }
       return this;
@@ -157,6 +163,7 @@ public final class MsrState {
     public Edit forgetAt(int position, int moment) {
       int slot = layout.slotAt(position);
       if (knows[slot]) {
+        open();
         knows[slot] = false;
         writer[slot] = moment;
       }
@@ -164,6 +171,9 @@ public final class MsrState {
     }
 
     public MsrState done() {
+      if (!copied) {
+        return MsrState.this;
+      }
       if (addedCount == 0) {
         return new MsrState(layout, value, knows, writer);
       }
@@ -221,7 +231,14 @@ public final class MsrState {
       return slot;
     }
 
+    private void open() {
+      if (!copied) {
+        grow(values.length);
+      }
+    }
+
     private void grow(int capacity) {
+      copied = true;
       value = Arrays.copyOf(value, capacity);
       knows = Arrays.copyOf(knows, capacity);
       writer = Arrays.copyOf(writer, capacity);

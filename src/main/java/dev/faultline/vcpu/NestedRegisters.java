@@ -752,19 +752,26 @@ final class NestedRegisters {
     return edit.done();
   }
 
+  /** The special registers that L1 and L2 do not share. */
+  private static final FieldSet BY_LEVEL =
+      KvmSregs.LAYOUT
+          .all()
+          .minus(
+              FieldSet.of(
+                  KvmSregs.LAYOUT.count(),
+                  SregsFields.CR2,
+                  SregsFields.CR8,
+                  SregsFields.APIC_BASE));
+
   /** Which level the registers belong to is not known any more, so neither are they. */
   static Vcpu forget(Vcpu v, int moment) {
     Tracked sregs = v.registers().sregs();
-    FieldSet keep =
-        FieldSet.of(
-            KvmSregs.LAYOUT.count(), SregsFields.CR2, SregsFields.CR8, SregsFields.APIC_BASE);
-    FieldSet lost = FieldSet.all(KvmSregs.LAYOUT.count()).minus(keep);
     Tracked.Edit regs = v.registers().regs().edit(moment);
     regs.forget(RegsFields.RSP).forget(RegsFields.RIP).forget(RegsFields.RFLAGS);
     Tracked.Edit debugregs = v.registers().debugregs().edit(moment).forget(DR7);
     return v.withRegisters(
             v.registers()
-                .withSregs(sregs.forget(lost, moment))
+                .withSregs(sregs.forget(BY_LEVEL, moment))
                 .withRegs(regs.done())
                 .withDebugregs(debugregs.done()))
         .withEvents(forgetQueues(v.events(), moment))

@@ -98,7 +98,11 @@ public final class VmEntryChecks {
     VmEntryCheck undecided = null;
     EntryInput missing = null;
     for (int i = from; i < to; i++) {
-      switch (CHECKS[i].evaluate(vmcs12, capabilities, context)) {
+      Verdict verdict = CHECKS[i].evaluate(vmcs12, capabilities, context);
+      if (verdict == Known.PASSES) {
+        continue;
+      }
+      switch (verdict) {
         case Known known -> {
           if (known == Known.FAILS) {
             return failed(CHECKS[i], undecided == null);
