@@ -28,6 +28,7 @@ final class Migration {
   private final KernelModel destination;
   private final IntPredicate byCpuid;
   private final Saving saving;
+  private final Arrivals arrivals = new Arrivals();
   private @Nullable Vm lastSource;
   private @Nullable Vm lastDestination;
   private @Nullable Vcpu lastFresh;
@@ -68,31 +69,36 @@ final class Migration {
 
   /** Migrates a vCPU, and what arrived once more. */
   Moved migrate(Vcpu source) {
-    Moved first = once(source);
+    Saving.Saved saved = saving.save(source);
+    Moved first = moved(saved);
     if (first.isFatal()) {
       return first;
     }
-    Moved again = once(first.vcpu());
-    Generation second;
-    if (again.isFatal()) {
-      second = new Generation(Kind.REFUSED, List.of());
-    } else {
-      List<Difference> differences =
-          Comparison.of(again.reference(), again.vcpu(), again.arrival(), byCpuid);
-      List<String> lost =
-          differences.stream().filter(Difference::certain).map(Difference::field).toList();
-      second =
-          new Generation(
-              !lost.isEmpty()
-                  ? Kind.LOST
-                  : differences.isEmpty() ? Kind.FAITHFUL : Kind.CANNOT_TELL,
-              lost);
-    }
+    Saving.Saved again = saving.save(first.vcpu());
+    // What saves as it was saved before arrives as it arrived before.
+    Generation second =
+        again.state().isSame(saved.state()) && !again.moved()
+            ? first.refused() == null ? SAME : second(moved(again))
+            : second(moved(again));
     return new Moved(first.reference(), first.moved(), first.arrival(), first.refused(), second);
   }
 
-  private Moved once(Vcpu source) {
-    Saving.Saved saved = saving.save(source);
+  private static final Generation SAME = new Generation(Kind.FAITHFUL, List.of());
+
+  private Generation second(Moved again) {
+    if (again.isFatal()) {
+      return new Generation(Kind.REFUSED, List.of());
+    }
+    List<Difference> differences =
+        Comparison.of(again.reference(), again.vcpu(), again.arrival(), byCpuid);
+    List<String> lost =
+        differences.stream().filter(Difference::certain).map(Difference::field).toList();
+    return new Generation(
+        !lost.isEmpty() ? Kind.LOST : differences.isEmpty() ? Kind.FAITHFUL : Kind.CANNOT_TELL,
+        lost);
+  }
+
+  private Moved moved(Saving.Saved saved) {
     SavedState.Failure failure = saved.state().failure();
     if (failure != null) {
       Refusal refusal =
@@ -105,11 +111,19 @@ final class Migration {
               -1,
               "",
               true);
-      Arrival none = new Arrival(source, List.of(), null, false, new TreeSet<>());
+      Arrival none = new Arrival(saved.source(), List.of(), null, false, new TreeSet<>());
       return new Moved(saved.source(), saved.moved(), none, refusal, Generation.NONE);
     }
-    boolean same = source.kernel().version() == destination.version();
-    Arrival arrival = new Restoring(plan, same).restore(saved.state(), fresh(saved.source()));
+    Vcpu fresh = fresh(saved.source());
+    Arrivals.Key key = Arrivals.key(saved.state(), fresh);
+    Arrival arrival = arrivals.find(key);
+    if (arrival == null) {
+      boolean same = saved.source().kernel().version() == destination.version();
+      arrival = new Restoring(plan, same).restore(saved.state(), fresh);
+      arrivals.keep(key, arrival);
+    } else {
+      arrival = Arrivals.on(arrival, fresh);
+    }
     return new Moved(saved.source(), saved.moved(), arrival, refusal(arrival), Generation.NONE);
   }
 

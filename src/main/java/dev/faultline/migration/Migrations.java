@@ -10,11 +10,11 @@ import dev.faultline.vcpu.VcpuModel;
 import dev.faultline.vcpu.VmCommand;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
-import java.util.Collection;
 import java.util.Deque;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Objects;
 import java.util.SequencedMap;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
@@ -36,6 +36,7 @@ public final class Migrations {
   private final List<Deque<Slot>> waiting = new ArrayList<>();
   private final List<SequencedMap<String, Lane>> lanes = new ArrayList<>();
   private final Set<String> closed = new LinkedHashSet<>();
+  private final SequencedMap<String, List<String>> byVm = new LinkedHashMap<>();
   private final @Nullable Wanted wanted;
   private final Listener listener;
   private long moments;
@@ -86,6 +87,18 @@ public final class Migrations {
     }
   }
 
+  /**
+   * Migrates one vCPU, whose guest then goes on at once.
+   *
+   * @param destination the kernel to which it goes
+   */
+  public static MigrationOutcome once(Vcpu source, Plan plan, KernelModel destination) {
+    Migration migration = new Migration(plan, destination, _ -> false);
+    Pending pending = new Pending(migration, migration.migrate(source));
+    pending.settle(source);
+    return Objects.requireNonNull(pending.outcome());
+  }
+
   private boolean isCpuid(int moment) {
     return moment >= 0
         && moment < reexecution.index().size()
@@ -115,13 +128,20 @@ public final class Migrations {
     reexecution.accept(fact);
     int last = nextMoment() - 1;
     if (fact instanceof Recorded.VcpuCall call) {
+      if (before == null) {
+        meet(call.vm(), call.vcpu());
+      }
       Vcpu after = reexecution.vcpus().get(call.vcpu());
       if (before != null && after != null) {
         follow(call, before, after);
       }
     }
-    if (fact instanceof Recorded.Note note && note.kind().equals("close")) {
-      close(note.lane());
+    if (fact instanceof Recorded.Note note) {
+      if (note.kind().equals("close")) {
+        close(note.lane());
+      } else if (note.kind().equals("mmap") && note.lane().contains("/")) {
+        meet(note.lane().substring(0, note.lane().indexOf('/')), note.lane());
+      }
     }
     if (wanted == null) {
       each(fact, last);
@@ -135,6 +155,13 @@ public final class Migrations {
     flush();
   }
 
+  private void meet(String vm, String vcpu) {
+    List<String> known = byVm.computeIfAbsent(vm, _ -> new ArrayList<>());
+    if (!known.contains(vcpu)) {
+      known.add(vcpu);
+    }
+  }
+
   private void each(Recorded fact, int moment) {
     switch (fact) {
       case Recorded.VcpuCall call -> {
@@ -145,9 +172,9 @@ public final class Migrations {
       }
       case Recorded.VmCall call -> {
         if (!(call.command() instanceof VmCommand.Other)) {
-          Collection<Vcpu> all = List.copyOf(reexecution.vcpus().values());
-          for (Vcpu v : all) {
-            if (v.vm().name().equals(call.vm()) && !closed.contains(v.name())) {
+          for (String name : byVm.getOrDefault(call.vm(), List.of())) {
+            Vcpu v = reexecution.vcpus().get(name);
+            if (v != null && !closed.contains(name)) {
               migrate(v, moment, call.seq(), reexecution.index().name(moment));
             }
           }

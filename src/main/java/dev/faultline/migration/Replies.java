@@ -7,6 +7,7 @@ import dev.faultline.kvm.KvmMsrs;
 import dev.faultline.kvm.KvmSregs;
 import dev.faultline.kvm.KvmSregs2;
 import dev.faultline.kvm.MsrEntry;
+import dev.faultline.vcpu.MsrState;
 import dev.faultline.vcpu.Outcome;
 import dev.faultline.vcpu.Reply;
 import java.util.ArrayList;
@@ -42,7 +43,7 @@ final class Replies {
   }
 
   /** The entries that were read before one that KVM refuses, or one of which nobody can tell. */
-  static Reply.Msrs first(Reply.Msrs read, Outcome outcome) {
+  static Reply.Msrs first(Reply.Msrs read, Outcome outcome, MsrState kept) {
     List<MsrEntry> entries = new ArrayList<>();
     List<Long> values = new ArrayList<>();
     List<Boolean> certain = new ArrayList<>();
@@ -52,10 +53,11 @@ final class Replies {
       certain.add(read.certain().get(i));
     }
     if (outcome instanceof Outcome.Undecided && read.asked().held() > read.read()) {
-      // It is among those that the host lists, so KVM reads it; what it holds is not known.
-      entries.add(new MsrEntry(read.asked().index(read.read()), 0));
-      values.add(0L);
-      certain.add(false);
+      // The VMM asks for what the host lists, so KVM reads it.
+      int index = read.asked().index(read.read());
+      entries.add(new MsrEntry(index, kept.value(index)));
+      values.add(kept.value(index));
+      certain.add(kept.knows(index));
     }
     return new Reply.Msrs(KvmMsrs.of(entries), List.copyOf(values), List.copyOf(certain), true);
   }

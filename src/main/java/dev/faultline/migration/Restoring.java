@@ -447,7 +447,16 @@ final class Restoring {
                             saved.reply(Ioctl.GET_REGS),
                             LOADED_REGS,
                             moment)));
+        judgeAgain(moment);
       }
+    }
+
+    /** Whether hardware can run what was loaded is judged by what is known of it. */
+    private void judgeAgain(int moment) {
+      StructLayout layout = KvmSregs.LAYOUT;
+      Reply.Struct whole =
+          new Reply.Struct("", 0, layout, Bytes.zero(layout.size()), layout.none());
+      v = VcpuModel.evolve(v, new TimelineEvent.ReadDoubted(moment, whole, layout.none()));
     }
 
     private @Nullable Reply sregs() {

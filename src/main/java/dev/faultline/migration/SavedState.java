@@ -29,6 +29,22 @@ public final class SavedState {
     this.failure = failure;
   }
 
+  Map<Ioctl, Reply> replies() {
+    return replies;
+  }
+
+  Map<Ioctl, Long> returned() {
+    return returned;
+  }
+
+  /** Whether a VMM would persist the same, with the same knowledge of it. */
+  boolean isSame(SavedState other) {
+    return failure == null
+        && other.failure == null
+        && replies.equals(other.replies)
+        && returned.equals(other.returned);
+  }
+
   /** What a call showed, or null if the plan does not make it. */
   @Nullable Reply reply(Ioctl read) {
     return replies.get(read);

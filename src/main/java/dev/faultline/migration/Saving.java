@@ -213,7 +213,7 @@ final class Saving {
           all = Replies.joined(all, read);
           break;
         }
-        all = Replies.joined(all, Replies.first(read, d.outcome()));
+        all = Replies.joined(all, Replies.first(read, d.outcome(), v.platform().msrs()));
         rest = Replies.without(rest, read.read() + 1);
       }
     }
