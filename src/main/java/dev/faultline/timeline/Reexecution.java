@@ -406,7 +406,8 @@ public final class Reexecution {
       // How many entries KVM processed is recorded, so nothing is in doubt.
       return VcpuModel.evolve(v, new TimelineEvent.MsrsSet(moment, set.msrs(), call.ret(), true));
     }
-    if (decision.outcome() instanceof Outcome.Undecided && call.ret() < 0) {
+    boolean failed = call.ret() < 0 || (ioctl == Ioctl.SET_NESTED_STATE && call.ret() != 0);
+    if (decision.outcome() instanceof Outcome.Undecided && failed) {
       return VcpuModel.evolve(v, new TimelineEvent.CallDoubted(moment, ioctl));
     }
     Vcpu next = v;

@@ -298,9 +298,19 @@ public final class RecordedCalls {
     return exit;
   }
 
-  /** What the argument points to; KVM_SET_IRQCHIP reads although its number says that it writes. */
+  /**
+   * What the argument points to, and behind it what a device attribute points to. KVM_SET_IRQCHIP
+   * reads although its number says that it writes.
+   */
   private static Bytes pointedTo(Observation.Call call) {
-    return call.in().isEmpty() ? call.out() : call.in();
+    Bytes struct = call.in().isEmpty() ? call.out() : call.in();
+    Bytes behind = call.extras().attrData();
+    return behind.isEmpty()
+        ? struct
+        : Bytes.builder(struct.size() + behind.size())
+            .putBytes(0, struct)
+            .putBytes(struct.size(), behind)
+            .build();
   }
 
   private static List<String> failedChecks(List<TraceEvent> trace) {

@@ -55,6 +55,9 @@ final class NestedRules {
     private final List<TimelineEvent> events = new ArrayList<>(6);
     private @Nullable String missing;
 
+    /** Whether all that is missing is what the checks of the vmcs12 need. */
+    private boolean onlyVmcs12;
+
     private Walk(int moment) {
       this.moment = moment;
     }
@@ -76,9 +79,18 @@ final class NestedRules {
       return finish(new Outcome.Refused(errno, check));
     }
 
+    /**
+     * The decision. Where it cannot be told whether vmcs12 passes its checks, the events are those
+     * of a call that passes: a recorded 0 says that it did. What L2 does to a shadow vmcs12 later
+     * is not modelled, so one with it is in doubt as a whole.
+     */
     Decision finish(Outcome outcome) {
       if (missing == null) {
         return new Decision(outcome, List.copyOf(events), null);
+      }
+      boolean shadow = events.stream().anyMatch(TimelineEvent.ShadowVmcs12Loaded.class::isInstance);
+      if (outcome.equals(Outcome.ZERO) && onlyVmcs12 && !shadow) {
+        return new Decision(new Outcome.Undecided(missing), List.copyOf(events), null);
       }
       return Decision.undecided(
           new TimelineEvent.CallDoubted(moment, Ioctl.SET_NESTED_STATE), missing);
@@ -282,6 +294,7 @@ final class NestedRules {
       case CheckResult.CannotTell cannot -> {
         if (walk.missing == null) {
           walk.missing = cannot.missing().words();
+          walk.onlyVmcs12 = true;
         }
       }
       case CheckResult.Passed _ -> {}
@@ -327,7 +340,7 @@ final class NestedRules {
     return table == null ? known : known.withFixed1(ControlRegisters.cr4Fixed1(table));
   }
 
-  private static EntryContext context(Vcpu v, boolean runPending) {
+  static EntryContext context(Vcpu v, boolean runPending) {
     int width = GuestCpuid.maxPhyAddr(v);
     boolean tables = v.platform().cpuid() != null && v.vm().host().supportedCpuid() != null;
     GuestLimits limits =
