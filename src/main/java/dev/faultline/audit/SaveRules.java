@@ -294,6 +294,10 @@ final class SaveRules implements RuleFamily {
    */
   private static void running(Step step, Findings findings) {
     Call run = step.call();
+    if (!run.done() || run.exit() == null || run.exit() == KvmExit.KVM_EXIT_INTR) {
+      // It was kicked out, and may have stood still since.
+      return;
+    }
     for (VcpuTrack other : step.vm().tracks()) {
       Call events = other.read().last(Ioctl.GET_VCPU_EVENTS);
       if (events == null || other.equals(step.vcpu()) || events.seq() < run.seq()) {

@@ -19,13 +19,8 @@ final class CommonOptions {
     JSON
   }
 
-  private final OptionSpec format =
-      OptionSpec.builder("--format")
-          .paramLabel("FORMAT")
-          .type(String.class)
-          .defaultValue("text")
-          .description("text (the default) or json.")
-          .build();
+  private final List<String> formats;
+  private final OptionSpec format;
   private final OptionSpec kernel =
       OptionSpec.builder("--kernel")
           .paramLabel("VERSION")
@@ -46,6 +41,31 @@ final class CommonOptions {
           .description("Plain text even on a terminal; so does the environment variable NO_COLOR.")
           .build();
 
+  /** Text and JSON. */
+  CommonOptions() {
+    this(List.of("text", "json"));
+  }
+
+  /** These formats, of which the first is the default. */
+  CommonOptions(List<String> formats) {
+    this.formats = formats;
+    this.format =
+        OptionSpec.builder("--format")
+            .paramLabel("FORMAT")
+            .type(String.class)
+            .defaultValue(formats.getFirst())
+            .description(formats.getFirst() + " (the default)" + others() + ".")
+            .build();
+  }
+
+  private String others() {
+    StringBuilder words = new StringBuilder();
+    for (int i = 1; i < formats.size(); i++) {
+      words.append(i < formats.size() - 1 ? ", " : " or ").append(formats.get(i));
+    }
+    return words.toString();
+  }
+
   /** Gives the verb these options, and help. */
   void addTo(CommandSpec spec) {
     spec.addOption(format)
@@ -65,6 +85,17 @@ final class CommonOptions {
           throw new UsageException(
               ErrorCode.USAGE, "--format: expected text or json, found '" + asked + "'");
     };
+  }
+
+  /** The format asked for, one of those that the verb has. */
+  String formatAsked() {
+    String asked = format.getValue();
+    if (!formats.contains(asked)) {
+      throw new UsageException(
+          ErrorCode.USAGE,
+          "--format: expected one of " + String.join(", ", formats) + ", found '" + asked + "'");
+    }
+    return asked;
   }
 
   /** True if the user chose the kernel. */

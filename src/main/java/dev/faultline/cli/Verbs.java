@@ -23,6 +23,7 @@ final class Verbs {
           new Named("state", StateVerb::new),
           new Named("show", ShowVerb::new),
           new Named("policies", PoliciesVerb::new),
+          new Named("audit", AuditVerb::new),
           new Named("migrate", MigrateVerb::new));
 
   private Verbs() {}

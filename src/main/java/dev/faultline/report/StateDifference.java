@@ -48,6 +48,11 @@ record StateDifference(
     return differences;
   }
 
+  /** What one call changed in a vCPU. */
+  static List<Changed> between(@Nullable Vcpu before, Vcpu after) {
+    return changes(before, after);
+  }
+
   private static SequencedMap<String, Vcpu> byName(StateAt state) {
     SequencedMap<String, Vcpu> vcpus = new LinkedHashMap<>();
     state.vcpus().forEach(v -> vcpus.put(v.name(), v));

@@ -32,7 +32,12 @@ final class TimelinesConformance {
 
   static Stream<Path> timelines() throws IOException {
     try (Stream<Path> folders = Files.list(CommandLines.timelines())) {
-      return folders.filter(Files::isDirectory).sorted().toList().stream();
+      // Those of public bugs are checked where their rules are.
+      return folders
+          .filter(folder -> Files.isDirectory(folder) && !folder.endsWith("cases"))
+          .sorted()
+          .toList()
+          .stream();
     }
   }
 
@@ -66,6 +71,35 @@ final class TimelinesConformance {
           .as("a divergence that needs the erratum %s of %s", erratum, file)
           .anyMatch(divergence -> explains(erratum, divergence));
     }
+  }
+
+  @ParameterizedTest
+  @MethodSource("timelines")
+  void audit_says_what_is_expected(Path timeline) throws IOException {
+    CommandLines.Ended ended = CommandLines.run("audit", "--format", "json", timeline);
+    assertThat(ended.err()).isEmpty();
+    JsonNode audit = JSON.readTree(ended.out());
+    ObjectNode found = JSON.createObjectNode();
+    ObjectNode rules = found.putObject("rules");
+    for (JsonNode finding : audit.path("findings")) {
+      ObjectNode rule = rules.withObject("/" + finding.path("rule").asText());
+      String severity = finding.path("severity").asText();
+      rule.put(severity, rule.path(severity).asInt() + 1);
+      if (!rule.has("firstSeq")) {
+        rule.set("firstSeq", finding.get("seq"));
+      }
+    }
+    found.set("cannotTell", audit.get("cannotTell"));
+    Path file = timeline.resolve("expected.json");
+    ObjectNode expected =
+        Files.exists(file) ? (ObjectNode) JSON.readTree(file.toFile()) : JSON.createObjectNode();
+    if (Boolean.getBoolean("golden.update")) {
+      expected.set("audit", found);
+      write(file, expected);
+    }
+    assertThat(expected.path("audit"))
+        .as("%s; if this is meant, run with -Dgolden.update=true and review the diff", file)
+        .isEqualTo(found);
   }
 
   private static ObjectNode kept(JsonNode verification) {
