@@ -119,7 +119,10 @@ final class InputsTest {
 
   @Test
   void the_shipped_recordings_are_found() {
-    assertThat(Inputs.open(Path.of("timelines")).stream().map(RecordingSource::name))
+    assertThat(
+            Inputs.open(Path.of("timelines")).stream()
+                .map(RecordingSource::name)
+                .filter(name -> !name.startsWith("cases/")))
         .containsExactly(
             "cr4_cpuid_sync_test",
             "fuzz-restore-order",

@@ -23,6 +23,8 @@ final class Recordings {
 
   static List<RecordingSource> all() {
     List<RecordingSource> found = new ArrayList<>(Inputs.open(SHIPPED));
+    // What some bugs' hosts answer is not modelled; these timelines have a test of their own.
+    found.removeIf(source -> source.name().startsWith("cases/"));
     if (Files.isDirectory(folder())) {
       found.addAll(Inputs.open(folder()));
     }

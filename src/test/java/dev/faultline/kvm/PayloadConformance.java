@@ -71,6 +71,10 @@ final class PayloadConformance {
   }
 
   private static boolean isRecording(Path path) {
+    // Cases of public bugs are written by hand, and one is of another architecture.
+    if (path.toString().contains("/cases/")) {
+      return false;
+    }
     return path.getFileName().toString().matches("(?!.*\\.outcome\\.).*\\.jsonl(\\.gz|\\.xz)?");
   }
 

@@ -43,6 +43,8 @@ class MsrConformance {
         found.addAll(Inputs.open(folder));
       }
     }
+    // What some public bugs' hosts answer is not modelled; these have a test of their own.
+    found.removeIf(source -> source.name().startsWith("cases/"));
     return found;
   }
 
