@@ -19,7 +19,7 @@ import dev.faultline.report.AuditSarif;
 import dev.faultline.report.AuditText;
 import dev.faultline.trace.KernelFacts;
 import dev.faultline.trace.RecordedCalls;
-import dev.faultline.trace.RecordingReader;
+import dev.faultline.trace.ObservationReader;
 import dev.faultline.vcpu.KernelModel;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -180,7 +180,7 @@ final class AuditVerb implements Verb {
       KernelModel told = KernelFacts.model(source.readFacts());
       KernelModel kernel = common.kernel(VendorGuess.complete(told, source));
       Audit audit = new Audit(source.name(), kernel);
-      try (RecordingReader reader = source.open()) {
+      try (ObservationReader reader = source.open()) {
         while (reader.hasNext()) {
           audit.accept(RecordedCalls.convert(reader.next(), audit.nextMoment()));
           progress.lineDone();

@@ -5,7 +5,7 @@ import dev.faultline.kvm.CpuidEntry;
 import dev.faultline.kvm.KvmCpuid2;
 import dev.faultline.kvm.NestedStateFlags;
 import dev.faultline.trace.RecordedCalls;
-import dev.faultline.trace.RecordingReader;
+import dev.faultline.trace.ObservationReader;
 import dev.faultline.vcpu.KernelModel;
 import dev.faultline.vcpu.KernelModel.Vendor;
 import dev.faultline.vcpu.Recorded;
@@ -28,7 +28,7 @@ final class VendorGuess {
       return model;
     }
     Vendor found = Vendor.UNKNOWN;
-    try (RecordingReader reader = source.open()) {
+    try (ObservationReader reader = source.open()) {
       for (int i = 0; i < MOST_LINES && found == Vendor.UNKNOWN && reader.hasNext(); i++) {
         if (RecordedCalls.convert(reader.next(), i) instanceof Recorded.VcpuCall call
             && call.ret() >= 0) {

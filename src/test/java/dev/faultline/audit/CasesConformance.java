@@ -8,8 +8,8 @@ import dev.faultline.timeline.Divergence;
 import dev.faultline.timeline.Reexecution;
 import dev.faultline.timeline.TimelineListener;
 import dev.faultline.trace.KernelFacts;
+import dev.faultline.trace.ObservationReader;
 import dev.faultline.trace.RecordedCalls;
-import dev.faultline.trace.RecordingReader;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -96,7 +96,7 @@ final class CasesConformance {
     Reexecution verified =
         new Reexecution(c.id(), KernelFacts.model(source.readFacts()), TimelineListener.NONE);
     StringBuilder read = new StringBuilder();
-    try (RecordingReader reader = source.open()) {
+    try (ObservationReader reader = source.open()) {
       while (reader.hasNext()) {
         var observation = reader.next();
         audit.accept(RecordedCalls.convert(observation, audit.nextMoment()));

@@ -8,7 +8,7 @@ import dev.faultline.ingest.RecordingSource;
 import dev.faultline.trace.KernelFacts;
 import dev.faultline.trace.Observation;
 import dev.faultline.trace.RecordedCalls;
-import dev.faultline.trace.RecordingReader;
+import dev.faultline.trace.ObservationReader;
 import java.nio.file.Path;
 import java.util.stream.Stream;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -28,7 +28,7 @@ final class NamesOnlyScenario {
     RecordingSource source =
         Inputs.open(CASES.resolve(id).resolve((isBad ? "bad" : "good") + ".jsonl.gz")).getFirst();
     Audit audit = new Audit(id, KernelFacts.model(source.readFacts()));
-    try (RecordingReader reader = source.open()) {
+    try (ObservationReader reader = source.open()) {
       while (reader.hasNext()) {
         audit.accept(RecordedCalls.convert(stripped(reader.next()), audit.nextMoment()));
       }
