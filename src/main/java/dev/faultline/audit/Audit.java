@@ -78,7 +78,7 @@ public final class Audit {
       case Recorded.HostQuestion question -> question(question);
       case Recorded.Note note -> note(note);
       case Recorded.Unreadable unreadable -> unreadable(moment, unreadable);
-      case Recorded.VmCreation _ -> {}
+      case Recorded.VmCreation _, Recorded.SmramCapture _ -> {}
     }
   }
 
