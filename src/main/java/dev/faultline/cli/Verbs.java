@@ -24,7 +24,9 @@ final class Verbs {
           new Named("show", ShowVerb::new),
           new Named("policies", PoliciesVerb::new),
           new Named("audit", AuditVerb::new),
-          new Named("migrate", MigrateVerb::new));
+          new Named("migrate", MigrateVerb::new),
+          new Named("reorder", ReorderVerb::new),
+          new Named("minimize", MinimizeVerb::new));
 
   private Verbs() {}
 }
