@@ -26,7 +26,9 @@ final class Verbs {
           new Named("audit", AuditVerb::new),
           new Named("migrate", MigrateVerb::new),
           new Named("reorder", ReorderVerb::new),
-          new Named("minimize", MinimizeVerb::new));
+          new Named("minimize", MinimizeVerb::new),
+          new Named("stat", StatVerb::new),
+          new Named("export", ExportVerb::new));
 
   private Verbs() {}
 }

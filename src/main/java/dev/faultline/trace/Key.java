@@ -44,7 +44,8 @@ enum Key {
   SIGNAL("signal", Type.NUMBER),
   SMBASE("smbase", Type.HEX),
   MAP("map", Type.PAYLOAD),
-  MAP_LEN("map_len", Type.NUMBER);
+  MAP_LEN("map_len", Type.NUMBER),
+  UNSEEN("unseen", Type.NUMBER);
 
   /** How a value is written. */
   enum Type {
@@ -148,6 +149,7 @@ enum Key {
       case "smbase" -> SMBASE;
       case "map" -> MAP;
       case "map_len" -> MAP_LEN;
+      case "unseen" -> UNSEEN;
       default -> null;
     };
   }

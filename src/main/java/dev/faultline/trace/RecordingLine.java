@@ -7,6 +7,7 @@ import dev.faultline.TraceSyntaxException;
 import dev.faultline.trace.Observation.Call;
 import dev.faultline.trace.Observation.Caller;
 import dev.faultline.trace.Observation.Extras;
+import dev.faultline.trace.Observation.Holding;
 import dev.faultline.trace.Observation.Payload;
 import dev.faultline.trace.Observation.Request;
 import dev.faultline.trace.Observation.Result;
@@ -156,9 +157,13 @@ final class RecordingLine {
     List<Bytes> filters = values.filterBitmaps();
     boolean plain = bitmap.isEmpty() && attrData.isEmpty() && filters.isEmpty();
     Extras extras = plain ? Extras.NONE : new Extras(bitmap, attrData, filters);
-    return plain && in.isEmpty() && out.isEmpty() && runIn.isEmpty() && runOut.isEmpty()
-        ? Payload.NONE
-        : new Payload(in, out, runIn, runOut, extras);
+    boolean none = plain && in.isEmpty() && out.isEmpty() && runIn.isEmpty() && runOut.isEmpty();
+    if (values.has(Key.UNSEEN) && values.number(Key.UNSEEN) != 0) {
+      // Of kvm_run only the exit reason is in the page then.
+      Holding holding = runOut.isEmpty() ? Holding.NOTHING : Holding.EXIT_REASON;
+      return none ? Payload.UNSEEN : new Payload(in, out, runIn, runOut, extras, holding);
+    }
+    return none ? Payload.NONE : new Payload(in, out, runIn, runOut, extras);
   }
 
   private Observation mapped() {
