@@ -157,6 +157,12 @@ public final class Bytes {
     return array.length == size ? this : wrap(toArray());
   }
 
+  /** Copies {@code len} bytes from {@code off} on into {@code to}, from {@code toOff} on. */
+  public void copyTo(int off, byte[] to, int toOff, int len) {
+    Objects.checkFromIndexSize(off, len, size);
+    System.arraycopy(array, start + off, to, toOff, len);
+  }
+
   /** A copy of the bytes. */
   public byte[] toArray() {
     return Arrays.copyOfRange(array, start, start + size);

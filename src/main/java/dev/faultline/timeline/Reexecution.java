@@ -73,6 +73,13 @@ public final class Reexecution {
     return new Reexecution(this, forksListener);
   }
 
+  /** The same state, without a memory of what was found on the way to it. */
+  public Reexecution withoutFindings() {
+    Reexecution bare = new Reexecution(this, TimelineListener.NONE);
+    bare.scores.forgetFindings();
+    return bare;
+  }
+
   /** The moment that the next fact will take. */
   public int nextMoment() {
     return index.size();

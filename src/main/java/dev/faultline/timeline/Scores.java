@@ -40,6 +40,12 @@ final class Scores {
     return copy;
   }
 
+  /** Lets go of what was found; it stays counted. */
+  void forgetFindings() {
+    divergences.clear();
+    synthesized.clear();
+  }
+
   /** The counts of one lane; of the divergences only how many there were. */
   private record Counts(Count calls, Count runs, Count fields, Count divergences) {
     Counts() {

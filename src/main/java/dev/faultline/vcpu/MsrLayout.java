@@ -36,9 +36,9 @@ final class MsrLayout {
   private final int[] rank;
 
   /** What was looked up last: a VMM names the same MSRs over and over. */
-  private @Nullable Looked looked;
+  private transient @Nullable Looked looked;
 
-  private Grown grown = new Grown(null, 0, null);
+  private transient @Nullable Grown grown;
 
   /** A payload and what it means. */
   private record Looked(KvmMsrs msrs, MsrList list) {}
@@ -149,7 +149,9 @@ final class MsrLayout {
     int[] all = Arrays.copyOf(indexes, indexes.length + count);
     System.arraycopy(added, 0, all, indexes.length, count);
     MsrLayout made = new MsrLayout(all);
-    Grown others = grown.number < MOST_REMEMBERED ? grown : new Grown(null, 0, null);
+    Grown known = grown;
+    Grown others =
+        known != null && known.number < MOST_REMEMBERED ? known : new Grown(null, 0, null);
     grown = new Grown(new WeakReference<>(made), others.number + 1, others);
     return made;
   }
