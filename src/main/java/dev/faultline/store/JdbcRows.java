@@ -1,0 +1,729 @@
+package dev.faultline.store;
+
+import dev.faultline.Bytes;
+import dev.faultline.ErrorCode;
+import dev.faultline.StoreException;
+import java.nio.charset.StandardCharsets;
+import java.sql.Connection;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
+
+/** Rows in H2 or PostgreSQL. */
+final class JdbcRows implements Rows {
+  /** The longest column of bytes that H2 takes. */
+  private static final int PIECE_SIZE = 1 << 20;
+
+  private static final String TIMELINE =
+      "SELECT id, name, parent, fork_moment, next_moment, seal FROM timeline ";
+  private static final String STREAM =
+      "SELECT id, timeline, lane, base, next_seq, hash, seal FROM stream ";
+  private static final String PAGE =
+      "SELECT first_event, events, timeline, first_moment, next_moment, min_seq, max_seq FROM page"
+          + " ";
+  private static final String SEGMENT =
+      "SELECT stream, first_seq, piece, events, page, payload, hash FROM segment ";
+  private static final String CHECKPOINT =
+      "SELECT timeline, first_moment, stamp, state, calls FROM checkpoint ";
+
+  private static final Pattern INDEX = Pattern.compile("\\{\"globalIndex\":([0-9]{1,18})}");
+
+  private final Database database;
+
+  JdbcRows(Database database) {
+    this.database = database;
+  }
+
+  Database database() {
+    return database;
+  }
+
+  @Override
+  public List<Timeline> timelines() {
+    return database.work(c -> Sql.list(c, JdbcRows::timelineOf, TIMELINE + "ORDER BY name"));
+  }
+
+  @Override
+  public @Nullable Timeline timeline(String name) {
+    return database.<@Nullable Timeline>work(
+        c -> Sql.first(c, JdbcRows::timelineOf, TIMELINE + "WHERE name = ?", name));
+  }
+
+  @Override
+  public @Nullable Timeline timeline(long id) {
+    return database.<@Nullable Timeline>work(
+        c -> Sql.first(c, JdbcRows::timelineOf, TIMELINE + "WHERE id = ?", id));
+  }
+
+  @Override
+  public long newId() {
+    return database.work(c -> {
+      Sql.update(c, "UPDATE clock SET next_id = next_id + 1 WHERE id = 1");
+      Long next = Sql.first(c, row -> row.getLong(1), "SELECT next_id FROM clock WHERE id = 1");
+      return next == null ? 0 : next - 1;
+    });
+  }
+
+  @Override
+  public boolean create(Timeline t, List<Stream> streams) {
+    return tried(c -> {
+      if (timeline(t.name()) != null) {
+        return false;
+      }
+      Sql.update(
+          c,
+          "INSERT INTO timeline (id, name, parent, fork_moment, next_moment, seal)"
+              + " VALUES (?, ?, ?, ?, ?, ?)",
+          t.id(),
+          t.name(),
+          t.parent(),
+          t.forkMoment(),
+          t.nextMoment(),
+          t.seal());
+      insertStreams(c, streams);
+      database.appended();
+      return true;
+    });
+  }
+
+  /** False if another writer was first. */
+  private boolean tried(Database.Work<Boolean> work) {
+    return database.work(c -> {
+      java.sql.Savepoint before = c.setSavepoint();
+      try {
+        boolean done = work.with(c);
+        if (!done) {
+          c.rollback(before);
+        }
+        return done;
+      } catch (SQLException e) {
+        if (StoreErrors.isConflict(e)) {
+          c.rollback(before);
+          return false;
+        }
+        throw e;
+      }
+    });
+  }
+
+  private static void insertStreams(Connection c, List<Stream> streams) throws SQLException {
+    List<@Nullable Object[]> rows = new ArrayList<>();
+    for (Stream s : streams) {
+      rows.add(
+          new Object[] {s.id(), s.timeline(), s.lane(), s.base(), s.next(), s.hash(), s.seal()});
+    }
+    Sql.batch(
+        c,
+        "INSERT INTO stream (id, timeline, lane, base, next_seq, hash, seal)"
+            + " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        rows);
+  }
+
+  @Override
+  public List<Stream> streams(long timeline) {
+    return database.work(c -> {
+      List<Stream> all = Sql.list(c, JdbcRows::streamOf, STREAM + "WHERE timeline = ?", timeline);
+      // Not by the database: how it orders texts depends on its locale.
+      all.sort((a, b) -> a.lane().compareTo(b.lane()));
+      return all;
+    });
+  }
+
+  @Override
+  public @Nullable Stream stream(long timeline, String lane) {
+    return database.<@Nullable Stream>work(c ->
+        Sql.first(
+            c, JdbcRows::streamOf, STREAM + "WHERE timeline = ? AND lane = ?", timeline, lane));
+  }
+
+  @Override
+  public @Nullable Stream stream(long id) {
+    return database.<@Nullable Stream>work(
+        c -> Sql.first(c, JdbcRows::streamOf, STREAM + "WHERE id = ?", id));
+  }
+
+  @Override
+  public boolean append(Append append) {
+    return tried(c -> {
+      Timeline after = append.after();
+      int grown =
+          Sql.update(
+              c,
+              "UPDATE timeline SET next_moment = ?, seal = ?" + " WHERE id = ? AND next_moment = ?",
+              after.nextMoment(),
+              after.seal(),
+              after.id(),
+              append.before().nextMoment());
+      return grown == 1 && heads(c, append) && pages(c, append);
+    });
+  }
+
+  /** The heads of the streams, by compare and set. */
+  private static boolean heads(Connection c, Append append) throws SQLException {
+    List<Stream> fresh = new ArrayList<>();
+    for (Stream after : append.streamsAfter()) {
+      Stream before = before(append, after.id());
+      if (before.next() == before.base() && before.base() == 0) {
+        fresh.add(after);
+      } else {
+        int grown =
+            Sql.update(
+                c,
+                "UPDATE stream SET next_seq = ?, hash = ?, seal = ? WHERE id = ? AND next_seq = ?",
+                after.next(),
+                after.hash(),
+                after.seal(),
+                after.id(),
+                before.next());
+        if (grown != 1) {
+          return false;
+        }
+      }
+    }
+    insertStreams(c, fresh);
+    return true;
+  }
+
+  private static Stream before(Append append, long id) throws SQLException {
+    for (Stream each : append.streamsBefore()) {
+      if (each.id() == id) {
+        return each;
+      }
+    }
+    throw new SQLException("stream " + id + " was not seen before it grew");
+  }
+
+  private boolean pages(Connection c, Append append) throws SQLException {
+    long events = 0;
+    for (PackedPage page : append.pages()) {
+      events += page.page().events();
+    }
+    Sql.update(c, "UPDATE clock SET next_event = next_event + ? WHERE id = 1", events);
+    Long next = Sql.first(c, row -> row.getLong(1), "SELECT next_event FROM clock WHERE id = 1");
+    long at = (next == null ? 0 : next) - events;
+    List<PackedPage> numbered = new ArrayList<>();
+    for (PackedPage page : append.pages()) {
+      numbered.add(new PackedPage(page.page().at(at), page.segments()));
+      at += page.page().events();
+    }
+    insert(c, numbered);
+    database.appended();
+    return true;
+  }
+
+  private static void insert(Connection c, List<PackedPage> pages) throws SQLException {
+    List<@Nullable Object[]> pageRows = new ArrayList<>();
+    List<@Nullable Object[]> segmentRows = new ArrayList<>();
+    for (PackedPage packed : pages) {
+      Page p = packed.page();
+      pageRows.add(
+          new Object[] {
+            p.firstEvent(),
+            p.events(),
+            p.timeline(),
+            p.firstMoment(),
+            p.nextMoment(),
+            p.minSeq(),
+            p.maxSeq()
+          });
+      for (Segment s : packed.segments()) {
+        for (int from = 0, piece = 0; piece == 0 || from < s.payload().size(); piece++) {
+          int size = Math.min(PIECE_SIZE, s.payload().size() - from);
+          segmentRows.add(
+              new Object[] {
+                s.stream(),
+                s.first(),
+                piece,
+                s.events(),
+                p.firstEvent(),
+                s.payload().slice(from, size),
+                s.hash()
+              });
+          from += size;
+        }
+      }
+    }
+    Sql.batch(
+        c,
+        "INSERT INTO page (first_event, events, timeline, first_moment, next_moment, min_seq,"
+            + " max_seq) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        pageRows);
+    Sql.batch(
+        c,
+        "INSERT INTO segment (stream, first_seq, piece, events, page, payload, hash)"
+            + " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        segmentRows);
+  }
+
+  @Override
+  public void replace(List<Page> old, PackedPage merged) {
+    database.work(c -> {
+      for (Page page : old) {
+        Sql.update(c, "DELETE FROM segment WHERE page = ?", page.firstEvent());
+        Sql.update(c, "DELETE FROM page WHERE first_event = ?", page.firstEvent());
+      }
+      insert(c, List.of(merged));
+      database.appended();
+      return true;
+    });
+  }
+
+  @Override
+  public List<Page> pages(long timeline, int moment, int most) {
+    return database.work(c ->
+        Sql.list(
+            c,
+            JdbcRows::pageOf,
+            PAGE
+                + "WHERE timeline = ? AND next_moment > ? AND first_moment >= COALESCE((SELECT"
+                + " MAX(first_moment) FROM page WHERE timeline = ? AND first_moment <= ?), 0)"
+                + " ORDER BY timeline, first_moment LIMIT ?",
+            timeline,
+            moment,
+            timeline,
+            moment,
+            most));
+  }
+
+  @Override
+  public List<Page> pageRows(long timeline) {
+    return database.work(c ->
+        Sql.list(
+            c,
+            JdbcRows::pageOf,
+            PAGE + "WHERE timeline = ? ORDER BY timeline, first_moment",
+            timeline));
+  }
+
+  @Override
+  public long segmentCount(long timeline) {
+    return database.work(c -> {
+      Long count =
+          Sql.first(
+              c,
+              row -> row.getLong(1),
+              "SELECT COUNT(*) FROM segment WHERE piece = 0 AND stream IN (SELECT id FROM"
+                  + " stream WHERE timeline = ?)",
+              timeline);
+      return count == null ? 0 : count;
+    });
+  }
+
+  @Override
+  public @Nullable Segment lastSegment(long stream, int moment) {
+    Long first =
+        database.<@Nullable Long>work(c ->
+            Sql.first(
+                c,
+                row -> row.getLong(1),
+                "SELECT MAX(segment.first_seq) FROM segment JOIN page ON page.first_event ="
+                    + " segment.page WHERE segment.stream = ? AND page.first_moment <= ?"
+                    + " HAVING MAX(segment.first_seq) IS NOT NULL",
+                stream,
+                moment));
+    return first == null ? null : segments(stream, first, 16).getFirst();
+  }
+
+  @Override
+  public @Nullable Page pageAt(long timeline, int moment) {
+    return database.<@Nullable Page>work(c ->
+        Sql.first(
+            c,
+            JdbcRows::pageOf,
+            PAGE
+                + "WHERE timeline = ? AND first_moment <= ?"
+                + " ORDER BY timeline DESC, first_moment DESC LIMIT 1",
+            timeline,
+            moment));
+  }
+
+  @Override
+  public List<Page> pagesOfSeq(long timeline, long seq) {
+    return database.work(c ->
+        Sql.list(
+            c,
+            JdbcRows::pageOf,
+            PAGE
+                + "WHERE timeline = ? AND min_seq <= ? AND max_seq >= ?"
+                + " ORDER BY timeline, first_moment",
+            timeline,
+            seq,
+            seq));
+  }
+
+  @Override
+  public List<Page> pagesFrom(long event, int most) {
+    return database.work(c ->
+        Sql.list(
+            c,
+            JdbcRows::pageOf,
+            PAGE
+                + "WHERE first_event >= COALESCE((SELECT MAX(first_event) FROM page WHERE"
+                + " first_event <= ?), 0) AND first_event + events > ?"
+                + " ORDER BY first_event LIMIT ?",
+            event,
+            event,
+            most));
+  }
+
+  @Override
+  public long nextEvent() {
+    return database.work(c -> {
+      Long next = Sql.first(c, row -> row.getLong(1), "SELECT next_event FROM clock WHERE id = 1");
+      return next == null ? -1 : next;
+    });
+  }
+
+  @Override
+  public List<Segment> segments(long page) {
+    return joined(
+        SEGMENT + "WHERE page = ? ORDER BY page, stream, first_seq, piece",
+        Integer.MAX_VALUE,
+        page);
+  }
+
+  @Override
+  public List<Segment> segments(long stream, long sequence, int most) {
+    return joined(
+        SEGMENT
+            + "WHERE stream = ? AND first_seq >= COALESCE((SELECT MAX(first_seq) FROM segment WHERE"
+            + " stream = ? AND first_seq <= ?), 0) AND first_seq + events > ?"
+            + " ORDER BY stream, first_seq, piece LIMIT "
+            + most,
+        most,
+        stream,
+        stream,
+        sequence,
+        sequence);
+  }
+
+  /** Segments put together of their pieces; the last is left out if the limit may have cut it. */
+  private List<Segment> joined(String sql, int most, Object... parameters) {
+    record Piece(int number, Segment segment) {}
+    List<Piece> pieces =
+        database.work(
+            c -> Sql.list(c, row -> new Piece(row.getInt(3), segmentOf(row)), sql, parameters));
+    List<Segment> whole = new ArrayList<>();
+    ByteSink payload = new ByteSink();
+    int expected = -1;
+    for (Piece piece : pieces) {
+      Segment s = piece.segment();
+      expected = piece.number() == 0 ? 0 : expected + 1;
+      if (piece.number() != expected) {
+        throw damaged(s);
+      }
+      if (piece.number() > 0) {
+        Segment head = whole.removeLast();
+        boolean same =
+            head.stream() == s.stream()
+                && head.first() == s.first()
+                && head.events() == s.events()
+                && head.hash().equals(s.hash());
+        if (!same) {
+          throw damaged(s);
+        }
+        payload.clear();
+        payload.raw(head.payload(), 0, head.payload().size());
+        payload.raw(s.payload(), 0, s.payload().size());
+        s =
+            new Segment(
+                head.stream(),
+                head.first(),
+                head.events(),
+                head.page(),
+                payload.toBytes(),
+                s.hash());
+      }
+      whole.add(s);
+    }
+    if (pieces.size() == most && whole.size() > 1) {
+      whole.removeLast();
+    }
+    return whole;
+  }
+
+  private static StoreException damaged(Segment s) {
+    return new StoreException(
+        ErrorCode.STORE_DAMAGED,
+        "a segment of stream "
+            + s.stream()
+            + " at event "
+            + s.first()
+            + ": expected its pieces from the first on, found others; run 'faultline check'");
+  }
+
+  @Override
+  public @Nullable Bytes hashBefore(Stream stream, long first) {
+    if (first == stream.base()) {
+      return Hashes.first(stream.lane(), stream.base());
+    }
+    return database.<@Nullable Bytes>work(c ->
+        Sql.first(
+            c,
+            row -> Sql.bytes(row, 1),
+            "SELECT hash FROM segment WHERE stream = ? AND first_seq = (SELECT MAX(first_seq)"
+                + " FROM segment WHERE stream = ? AND first_seq < ?) AND first_seq + events = ?"
+                + " AND piece = 0",
+            stream.id(),
+            stream.id(),
+            first,
+            first));
+  }
+
+  @Override
+  public long orphans() {
+    return database.work(c -> {
+      long all = 0;
+      for (String sql :
+          List.of(
+              "SELECT COUNT(*) FROM stream WHERE timeline NOT IN (SELECT id FROM timeline)",
+              "SELECT COUNT(*) FROM page WHERE timeline NOT IN (SELECT id FROM timeline)",
+              "SELECT COUNT(*) FROM segment WHERE stream NOT IN (SELECT id FROM stream)",
+              "SELECT COUNT(*) FROM segment WHERE page NOT IN (SELECT first_event FROM page)")) {
+        Long found = Sql.first(c, row -> row.getLong(1), sql);
+        all += found == null ? 0 : found;
+      }
+      return all;
+    });
+  }
+
+  @Override
+  public void remove(Timeline timeline) {
+    long id = timeline.id();
+    database.work(c -> {
+      Sql.update(
+          c, "DELETE FROM segment WHERE stream IN (SELECT id FROM stream WHERE timeline = ?)", id);
+      Sql.update(c, "DELETE FROM page WHERE timeline = ?", id);
+      Sql.update(c, "DELETE FROM stream WHERE timeline = ?", id);
+      Sql.update(c, "DELETE FROM checkpoint WHERE timeline = ?", id);
+      Sql.update(c, "DELETE FROM summary WHERE timeline = ?", id);
+      Sql.update(c, "DELETE FROM summary_lane WHERE timeline = ?", id);
+      String stream = LaneEvent.stream(timeline.name(), "");
+      Sql.update(
+          c,
+          "DELETE FROM snapshot WHERE SUBSTRING(aggregate FROM 1 FOR ?) = ?",
+          stream.length(),
+          stream);
+      Sql.update(c, "DELETE FROM timeline WHERE id = ?", id);
+      database.appended();
+      return true;
+    });
+  }
+
+  @Override
+  public void putCheckpoints(List<Checkpoint> checkpoints) {
+    database.work(c -> {
+      List<@Nullable Object[]> keys = new ArrayList<>();
+      List<@Nullable Object[]> rows = new ArrayList<>();
+      for (Checkpoint p : checkpoints) {
+        keys.add(new Object[] {p.timeline(), p.firstMoment()});
+        rows.add(
+            new @Nullable Object[] {
+              p.timeline(), p.firstMoment(), p.stamp(), p.state(), p.calls()
+            });
+      }
+      Sql.batch(c, "DELETE FROM checkpoint WHERE timeline = ? AND first_moment = ?", keys);
+      Sql.batch(
+          c,
+          "INSERT INTO checkpoint (timeline, first_moment, stamp, state, calls)"
+              + " VALUES (?, ?, ?, ?, ?)",
+          rows);
+      return true;
+    });
+  }
+
+  @Override
+  public @Nullable Checkpoint checkpointAt(long timeline, int moment, String stamp) {
+    return database.<@Nullable Checkpoint>work(c ->
+        Sql.first(
+            c,
+            JdbcRows::checkpointOf,
+            CHECKPOINT
+                + "WHERE timeline = ? AND first_moment <= ? AND stamp = ? AND state IS NOT NULL"
+                + " ORDER BY timeline DESC, first_moment DESC LIMIT 1",
+            timeline,
+            moment,
+            stamp));
+  }
+
+  @Override
+  public @Nullable Checkpoint checkpointOf(long timeline, int firstMoment) {
+    return database.<@Nullable Checkpoint>work(c ->
+        Sql.first(
+            c,
+            JdbcRows::checkpointOf,
+            CHECKPOINT + "WHERE timeline = ? AND first_moment = ?",
+            timeline,
+            firstMoment));
+  }
+
+  @Override
+  public void dropCheckpoints(long timeline) {
+    database.work(c -> Sql.update(c, "DELETE FROM checkpoint WHERE timeline = ?", timeline));
+  }
+
+  /** As the processor's token says, without starting what wrote it. */
+  @Override
+  public long projected() {
+    return database.work(c -> {
+      String token =
+          Sql.first(
+              c,
+              row -> {
+                byte[] json = row.getBytes(1);
+                return json == null ? "" : new String(json, StandardCharsets.UTF_8);
+              },
+              "SELECT token FROM token_entry WHERE processor_name = ? AND segment = 0",
+              Machinery.SUMMARIES);
+      Matcher index = INDEX.matcher(token == null ? "" : token);
+      return index.matches() ? Long.parseLong(index.group(1)) : -1L;
+    });
+  }
+
+  @Override
+  public List<Summary> summaries() {
+    return database.work(c ->
+        Sql.list(
+            c,
+            row ->
+                new Summary(
+                    row.getLong(1),
+                    row.getLong(2),
+                    row.getLong(3),
+                    row.getLong(4),
+                    row.getLong(5),
+                    row.getLong(6)),
+            "SELECT timeline, events, first_ns, last_ns, synthesized, divergences FROM summary"
+                + " ORDER BY timeline"));
+  }
+
+  @Override
+  public List<SummaryLane> summaryLanes() {
+    return database.work(c ->
+        Sql.list(
+            c,
+            row -> new SummaryLane(row.getLong(1), row.getString(2)),
+            "SELECT timeline, lane FROM summary_lane ORDER BY timeline, lane"));
+  }
+
+  @Override
+  public void putSummary(Summary s, List<String> newLanes) {
+    database.work(c -> {
+      if (timeline(s.timeline()) == null) {
+        return false;
+      }
+      Sql.update(c, "DELETE FROM summary WHERE timeline = ?", s.timeline());
+      Sql.update(
+          c,
+          "INSERT INTO summary (timeline, events, first_ns, last_ns, synthesized, divergences)"
+              + " VALUES (?, ?, ?, ?, ?, ?)",
+          s.timeline(),
+          s.events(),
+          s.firstNs(),
+          s.lastNs(),
+          s.synthesized(),
+          s.divergences());
+      List<@Nullable Object[]> rows = new ArrayList<>();
+      newLanes.forEach(lane -> rows.add(new Object[] {s.timeline(), lane}));
+      Sql.batch(c, "DELETE FROM summary_lane WHERE timeline = ? AND lane = ?", rows);
+      Sql.batch(c, "INSERT INTO summary_lane (timeline, lane) VALUES (?, ?)", rows);
+      return true;
+    });
+  }
+
+  @Override
+  public void dropSummaries() {
+    database.work(c -> {
+      Sql.update(c, "DELETE FROM summary");
+      return Sql.update(c, "DELETE FROM summary_lane");
+    });
+  }
+
+  @Override
+  public @Nullable Snapshot snapshot(String aggregate) {
+    return database.<@Nullable Snapshot>work(c ->
+        Sql.first(
+            c,
+            row ->
+                new Snapshot(row.getString(1), row.getLong(2), row.getString(3), Sql.bytes(row, 4)),
+            "SELECT aggregate, sequence_number, stamp, payload FROM snapshot"
+                + " WHERE aggregate = ?",
+            aggregate));
+  }
+
+  @Override
+  public void putSnapshot(Snapshot s) {
+    database.work(c -> {
+      Sql.update(c, "DELETE FROM snapshot WHERE aggregate = ?", s.aggregate());
+      return Sql.update(
+          c,
+          "INSERT INTO snapshot (aggregate, sequence_number, stamp, payload)"
+              + " VALUES (?, ?, ?, ?)",
+          s.aggregate(),
+          s.sequence(),
+          s.stamp(),
+          s.payload());
+    });
+  }
+
+  @Override
+  public void close() {
+    database.close();
+  }
+
+  private static Timeline timelineOf(ResultSet row) throws SQLException {
+    return new Timeline(
+        row.getLong(1),
+        row.getString(2),
+        row.getLong(3),
+        row.getInt(4),
+        row.getInt(5),
+        Sql.bytes(row, 6));
+  }
+
+  private static Stream streamOf(ResultSet row) throws SQLException {
+    return new Stream(
+        row.getLong(1),
+        row.getLong(2),
+        row.getString(3),
+        row.getLong(4),
+        row.getLong(5),
+        Sql.bytes(row, 6),
+        Sql.bytes(row, 7));
+  }
+
+  private static Page pageOf(ResultSet row) throws SQLException {
+    return new Page(
+        row.getLong(1),
+        row.getInt(2),
+        row.getLong(3),
+        row.getInt(4),
+        row.getInt(5),
+        row.getLong(6),
+        row.getLong(7));
+  }
+
+  private static Segment segmentOf(ResultSet row) throws SQLException {
+    return new Segment(
+        row.getLong(1),
+        row.getLong(2),
+        row.getInt(4),
+        row.getLong(5),
+        Sql.bytes(row, 6),
+        Sql.bytes(row, 7));
+  }
+
+  private static Checkpoint checkpointOf(ResultSet row) throws SQLException {
+    byte[] state = row.getBytes(4);
+    return new Checkpoint(
+        row.getLong(1),
+        row.getInt(2),
+        row.getString(3),
+        state == null ? null : Bytes.wrap(state),
+        Sql.bytes(row, 5));
+  }
+}
