@@ -18,15 +18,30 @@ import java.nio.file.Path;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A recording on disk, not yet opened.
+ * A recording on disk or in a store, not yet opened.
  *
  * @param name what it is called: {@code scn_a}, or {@code vmx/scn_a} if a folder above was named
  * @param recording the file of its lines
  * @param trace the kernel's trace beside it, null if there is none
  * @param facts the file of its facts, null if there is none
+ * @param stored the timeline, for one in a store; no file is read then
  */
 public record RecordingSource(
-    String name, Path recording, @Nullable Path trace, @Nullable Path facts) {
+    String name,
+    Path recording,
+    @Nullable Path trace,
+    @Nullable Path facts,
+    @Nullable StoredTimeline stored) {
+
+  /** A recording on disk. */
+  public RecordingSource(String name, Path recording, @Nullable Path trace, @Nullable Path facts) {
+    this(name, recording, trace, facts, null);
+  }
+
+  /** A timeline of a store. */
+  public static RecordingSource of(StoredTimeline stored) {
+    return new RecordingSource(stored.name(), Path.of(stored.name()), null, null, stored);
+  }
 
   /**
    * Opens the recording and its trace; the caller closes the reader. May be called again, for
@@ -37,6 +52,9 @@ public record RecordingSource(
    *     unknown way
    */
   public ObservationReader open() {
+    if (stored != null) {
+      return stored.open();
+    }
     InputStream lines = CompressedFile.open(recording);
     try {
       BufferedInputStream in = new BufferedInputStream(lines);
@@ -83,6 +101,26 @@ public record RecordingSource(
     return InputFormat.of(head, size);
   }
 
+  /** How many lines the file has, so that one can tell how much is left; 0 where it is not told. */
+  public long countLines() {
+    if (stored != null) {
+      return 0;
+    }
+    long lines = 0;
+    byte[] buffer = new byte[1 << 16];
+    try (InputStream in = CompressedFile.open(recording)) {
+      for (int size = in.read(buffer); size >= 0; size = in.read(buffer)) {
+        for (int i = 0; i < size; i++) {
+          lines += buffer[i] == '\n' ? 1 : 0;
+        }
+      }
+    } catch (IOException _) {
+      // Damaged: whoever reads it will say so.
+      return lines;
+    }
+    return lines;
+  }
+
   private FtraceReader openTrace(Path file) {
     return new FtraceReader(label(file), CompressedFile.open(file));
   }
@@ -94,6 +132,9 @@ public record RecordingSource(
    * @throws FormatException if it is damaged
    */
   public RecordingFacts readFacts() {
+    if (stored != null) {
+      return stored.readFacts();
+    }
     if (facts == null) {
       return RecordingFacts.unknown(name);
     }

@@ -152,7 +152,7 @@ final class RecordingsConformance {
     }
     List<List<TraceEvent>> byClock = new ArrayList<>();
     try (InputStream lines = CompressedFile.open(source.recording());
-        RecordingReader reader =
+        ObservationReader reader =
             new RecordingReader(name, lines, new FtraceReader(name, withoutMarkers(source)))) {
       traces(reader, byClock);
     }

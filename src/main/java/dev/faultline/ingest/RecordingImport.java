@@ -1,0 +1,183 @@
+package dev.faultline.ingest;
+
+import dev.faultline.Bytes;
+import dev.faultline.FaultlineException;
+import dev.faultline.StoreException;
+import dev.faultline.store.CheckpointSpacing;
+import dev.faultline.store.EventType;
+import dev.faultline.store.LaneEvent;
+import dev.faultline.store.PageRule;
+import dev.faultline.store.ReplayState;
+import dev.faultline.store.StoredEvent;
+import dev.faultline.store.TimelineStore;
+import dev.faultline.store.TimelineWriter;
+import dev.faultline.timeline.Reexecution;
+import dev.faultline.trace.KernelFacts;
+import dev.faultline.trace.Observation;
+import dev.faultline.trace.ObservationReader;
+import dev.faultline.trace.RecordedCalls;
+import dev.faultline.trace.RecordingFacts;
+import dev.faultline.vcpu.Recorded;
+import java.util.ArrayList;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Imports a recording: reads it, decides every call, and appends facts and judgements page by page.
+ *
+ * <p>An import that was cut off is begun again from the start of the input, and goes on where the
+ * store ends: up to there it compares. Its result depends on nothing but the input and the rules of
+ * this version.
+ *
+ * <p><i>Errors</i>: where an input cannot be read further, what was read is kept, with what is
+ * wrong at its end.
+ */
+public final class RecordingImport {
+  private final RecordingSource source;
+  private final TimelineWriter writer;
+  private final ImportListener listener;
+  private final LineEvents line = new LineEvents();
+  private final PageRule rule = new PageRule();
+  private final CheckpointSpacing spacing = new CheckpointSpacing();
+  private final TreeMap<String, Long> sequences = new TreeMap<>();
+  private final Set<String> closed = new LinkedHashSet<>();
+  private final Reexecution reexecution;
+  private final RecordingFacts facts;
+
+  private List<LaneEvent> page = new ArrayList<>();
+  private final String name;
+  private int pageFirst;
+  private @Nullable Bytes pageState;
+  private String lastUsed = "";
+  private long events;
+  private int lines;
+
+  /** What is wrong with an input, and where. */
+  public record Problem(String where, String what) {}
+
+  /**
+   * What became of an import.
+   *
+   * @param events in the timeline now
+   * @param alreadyThere events that an earlier import had stored
+   */
+  public record Imported(String timeline, long events, long alreadyThere, List<Problem> problems) {}
+
+  RecordingImport(
+      RecordingSource source, TimelineWriter writer, String name, ImportListener listener) {
+    this.source = source;
+    this.name = name;
+    this.listener = listener;
+    this.writer = writer;
+    this.facts = source.readFacts();
+    this.reexecution = new Reexecution(name, KernelFacts.model(facts), line);
+  }
+
+  /**
+   * Imports a recording under a name.
+   *
+   * @param listener is told how far it is
+   */
+  public static Imported run(
+      TimelineStore store, RecordingSource source, String name, ImportListener listener) {
+    return new RecordingImport(source, store.writer(name), name, listener).run();
+  }
+
+  Imported run() {
+    List<Problem> problems = new ArrayList<>();
+    try (ObservationReader reader = source.open()) {
+      // Nothing is stored of an input of which nothing can be read.
+      boolean more = reader.hasNext();
+      add(
+          LaneEvent.HOST,
+          EventMaker.opened(source.name(), facts, source.trace() != null, reader.format()));
+      try {
+        while (more) {
+          line(reader.next());
+          more = reader.hasNext();
+        }
+        reexecution.end();
+        for (StoredEvent event : line.rest(last())) {
+          add(LaneEvent.HOST, event);
+        }
+        add(LaneEvent.HOST, EventMaker.ended(last(), reader.mergeReport(), reader.leftOut()));
+      } catch (StoreException e) {
+        throw e;
+      } catch (FaultlineException e) {
+        problems.add(new Problem(source.name(), String.valueOf(e.getMessage())));
+        add(
+            LaneEvent.HOST,
+            StoredEvent.of(EventType.RECORDING_DAMAGED, last()).texts(e.sentence()));
+      }
+    }
+    endPage();
+    writer.flush();
+    listener.onDisk(reexecution.nextMoment());
+    return new Imported(name, events, writer.alreadyThere(), List.copyOf(problems));
+  }
+
+  private int last() {
+    return Math.max(0, reexecution.nextMoment() - 1);
+  }
+
+  private void line(Observation observation) {
+    lines++;
+    int first = reexecution.nextMoment();
+    Recorded fact = RecordedCalls.convert(observation, first);
+    if (rule.isFull()) {
+      endPage();
+      beginPage(first);
+    }
+    reexecution.accept(fact);
+    String lane = LineEvents.lane(observation);
+    for (StoredEvent event : line.take(observation, first, reexecution.nextMoment())) {
+      add(lane, event);
+    }
+    if (fact instanceof Recorded.VcpuCall call) {
+      lastUsed = call.vcpu();
+    }
+    if (observation instanceof Observation.Closed close && close.ret() == 0) {
+      closed.add(close.obj());
+    }
+  }
+
+  private void add(String lane, StoredEvent event) {
+    long sequence = sequences.getOrDefault(lane, 0L);
+    sequences.put(lane, sequence + 1);
+    rule.begins(event);
+    page.add(new LaneEvent(name, lane, sequence, event));
+    events++;
+  }
+
+  private void beginPage(int first) {
+    pageFirst = first;
+    pageState =
+        spacing.isDue(page.size())
+            ? spacing.kept(
+                TimelineWriter.keep(
+                    new ReplayState(reexecution.withoutFindings(), List.copyOf(closed), lastUsed)))
+            : null;
+    page = new ArrayList<>();
+    rule.restart();
+  }
+
+  private void endPage() {
+    listener.read(lines);
+    lines = 0;
+    int next = Math.max(reexecution.nextMoment(), pageFirst + 1);
+    boolean onDisk =
+        writer.add(
+            List.copyOf(page),
+            pageState,
+            reexecution.index(),
+            pageFirst,
+            Math.min(next, reexecution.nextMoment()));
+    if (onDisk) {
+      listener.onDisk(next);
+      reexecution.index().forget(reexecution.nextMoment(), writer.moments());
+    }
+  }
+}

@@ -1,0 +1,105 @@
+package dev.faultline.ingest;
+
+import dev.faultline.ErrorCode;
+import dev.faultline.FormatException;
+import dev.faultline.store.EventType;
+import dev.faultline.store.StoredEvent;
+import dev.faultline.store.TimelineEvents;
+import dev.faultline.store.TimelineStore;
+import dev.faultline.trace.InputFormat;
+import dev.faultline.trace.LeftOut;
+import dev.faultline.trace.MergeReport;
+import dev.faultline.trace.Observation;
+import dev.faultline.trace.ObservationReader;
+import dev.faultline.trace.RecordingFacts;
+import java.util.NoSuchElementException;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A timeline of a store, read as the recording that it was made of.
+ *
+ * @param store open, and closed by whoever opened it
+ * @param name the timeline's name
+ */
+public record StoredTimeline(TimelineStore store, String name) {
+  /** Its observations, from the first one on. */
+  public ObservationReader open() {
+    return new Reader(name, store.events(name, 0), 0);
+  }
+
+  /** Its observations from the line on that begins at this moment. */
+  public ObservationReader openAt(int moment) {
+    return new Reader(name, store.events(name, moment), moment);
+  }
+
+  RecordingFacts readFacts() {
+    TimelineEvents events = store.events(name, 0);
+    return events.hasNext() && events.peek().type() == EventType.RECORDING_OPENED
+        ? EventReader.facts(events.next())
+        : RecordingFacts.unknown(name);
+  }
+
+  /** Reads stored events as observations. */
+  private static final class Reader implements ObservationReader {
+    private final String name;
+    private final TimelineEvents events;
+    private final int from;
+    private @Nullable Observation ahead;
+    private @Nullable MergeReport report;
+    private InputFormat format = InputFormat.RECORDING;
+    private LeftOut leftOut = LeftOut.NOTHING;
+
+    Reader(String name, TimelineEvents events, int from) {
+      this.name = name;
+      this.events = events;
+      this.from = from;
+    }
+
+    @Override
+    public boolean hasNext() {
+      while (ahead == null && events.hasNext()) {
+        StoredEvent event = events.next();
+        if (event.type() == EventType.RECORDING_OPENED) {
+          report = EventReader.reportOf(event);
+          format = Formats.of(event.number(1));
+        } else if (event.type() == EventType.RECORDING_ENDED) {
+          report = EventReader.report(event);
+          leftOut = EventReader.leftOut(event);
+        } else if (event.type() == EventType.RECORDING_DAMAGED) {
+          throw FormatException.corrupt(ErrorCode.RECORDING_CORRUPT, event.text(0));
+        } else if (event.moment() >= from) {
+          ahead = EventReader.observation(event, events);
+        }
+      }
+      return ahead != null;
+    }
+
+    @Override
+    public Observation next() {
+      Observation next = hasNext() ? ahead : null;
+      if (next == null) {
+        throw new NoSuchElementException("the timeline " + name + " is at its end");
+      }
+      ahead = null;
+      return next;
+    }
+
+    @Override
+    public @Nullable MergeReport mergeReport() {
+      return report;
+    }
+
+    @Override
+    public InputFormat format() {
+      return format;
+    }
+
+    @Override
+    public LeftOut leftOut() {
+      return leftOut;
+    }
+
+    @Override
+    public void close() {}
+  }
+}
