@@ -51,7 +51,7 @@ public class ReadingBenchmark {
   /** The lines alone, from memory. */
   @Benchmark
   public int readsLines() {
-    try (RecordingReader reader = new RecordingReader("scn_a", new ByteArrayInputStream(lines))) {
+    try (ObservationReader reader = new RecordingReader("scn_a", new ByteArrayInputStream(lines))) {
       return count(reader);
     }
   }
@@ -85,7 +85,7 @@ public class ReadingBenchmark {
     }
   }
 
-  private static int count(RecordingReader reader) {
+  private static int count(ObservationReader reader) {
     int count = 0;
     while (reader.hasNext()) {
       reader.next();

@@ -8,7 +8,6 @@ import dev.faultline.audit.Audit;
 import dev.faultline.audit.AuditResult;
 import dev.faultline.audit.Rule;
 import dev.faultline.audit.RuleCatalog;
-import dev.faultline.ingest.Inputs;
 import dev.faultline.ingest.RecordingSource;
 import dev.faultline.report.AuditHtml;
 import dev.faultline.report.AuditJson;
@@ -25,7 +24,6 @@ import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
@@ -111,10 +109,13 @@ final class AuditVerb implements Verb {
       throw new UsageException(
           ErrorCode.USAGE, "audit: expected at least one INPUT, or --rules, or --explain RULE");
     }
-    List<RecordingSource> sources = new ArrayList<>();
-    for (Path path : paths) {
-      sources.addAll(Inputs.open(path));
+    try (InputFinder finder = common.inputs()) {
+      return audited(out, format, finder.open(paths));
     }
+  }
+
+  private int audited(PrintWriter out, String format, List<RecordingSource> sources)
+      throws IOException {
     StringWriter held = new StringWriter();
     int status;
     try (Progress progress = Progress.over(sources)) {

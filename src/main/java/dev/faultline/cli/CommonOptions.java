@@ -41,6 +41,8 @@ final class CommonOptions {
           .description("Plain text even on a terminal; so does the environment variable NO_COLOR.")
           .build();
 
+  private final StoreOption store = new StoreOption();
+
   /** Text and JSON. */
   CommonOptions() {
     this(List.of("text", "json"));
@@ -72,7 +74,13 @@ final class CommonOptions {
         .addOption(kernel)
         .addOption(vcpu)
         .addOption(noColor)
+        .addOption(store.option())
         .addOption(Faultline.help());
+  }
+
+  /** Finds what the user names as input: files, folders, timelines of the store. */
+  InputFinder inputs() {
+    return new InputFinder(store.location());
   }
 
   /** How to write the result. */

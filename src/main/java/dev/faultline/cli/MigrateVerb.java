@@ -98,7 +98,12 @@ final class MigrateVerb implements Verb {
 
   @Override
   public Integer call() throws IOException {
-    RecordingSource source = StateVerb.one(input.<Path>getValue());
+    try (InputFinder inputs = common.inputs()) {
+      return migrate(StateVerb.one(inputs, input.<Path>getValue()));
+    }
+  }
+
+  private int migrate(RecordingSource source) throws IOException {
     boolean compare = isSet(comparePlans);
     List<Plan> plans = plans(compare);
     String moment = at.<@Nullable String>getValue();

@@ -1,6 +1,8 @@
 package dev.faultline.cli;
 
 import dev.faultline.ingest.RecordingSource;
+import dev.faultline.ingest.StoredTimeline;
+import dev.faultline.store.TimelineStore;
 import dev.faultline.timeline.Reexecution;
 import dev.faultline.timeline.TimelineListener;
 import dev.faultline.trace.Observation;
@@ -24,6 +26,12 @@ final class Playback implements AutoCloseable {
   Playback(RecordingSource source, KernelModel kernel, TimelineListener listener) {
     reader = source.open();
     reexecution = new Reexecution(source.name(), kernel, listener);
+  }
+
+  /** Goes on with what a store kept of the playing up to a moment. */
+  Playback(StoredTimeline stored, TimelineStore.Resumed resumed, TimelineListener listener) {
+    reader = stored.openAt(resumed.from());
+    reexecution = resumed.state().reexecution().fork(listener);
   }
 
   /** Plays the next fact; false if there is none. */

@@ -2,7 +2,6 @@ package dev.faultline.cli;
 
 import dev.faultline.FormatException;
 import dev.faultline.TraceSyntaxException;
-import dev.faultline.ingest.Inputs;
 import dev.faultline.ingest.RecordingSource;
 import dev.faultline.report.KernelsTable;
 import dev.faultline.report.PoliciesJson;
@@ -19,7 +18,6 @@ import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
@@ -43,7 +41,7 @@ final class PoliciesVerb implements Verb {
           .required(true)
           .type(List.class)
           .auxiliaryTypes(Path.class)
-          .description("Recordings, or folders of recordings.")
+          .description("Recordings, folders of recordings, or timelines of the store.")
           .build();
   private final OptionSpec kernels =
       OptionSpec.builder("--kernels")
@@ -74,10 +72,12 @@ final class PoliciesVerb implements Verb {
   @Override
   public Integer call() throws IOException {
     List<Path> paths = inputs.getValue();
-    List<RecordingSource> sources = new ArrayList<>();
-    for (Path path : paths) {
-      sources.addAll(Inputs.open(path));
+    try (InputFinder finder = common.inputs()) {
+      return compare(finder.open(paths));
     }
+  }
+
+  private int compare(List<RecordingSource> sources) throws IOException {
     CommonOptions.Format format = common.format();
     boolean several = sources.size() > 1;
     PrintWriter out = spec.commandLine().getOut();

@@ -50,6 +50,34 @@ final class Progress implements AutoCloseable {
     return new Progress(several, bar);
   }
 
+  /** Of an import, with its rate and the time that is left. */
+  static Progress ofImport(List<RecordingSource> sources) {
+    if (!isTerminal()) {
+      return new Progress(false, null);
+    }
+    long lines = 0;
+    for (RecordingSource source : sources) {
+      lines += source.countLines();
+    }
+    ProgressBar bar =
+        new ProgressBarBuilder()
+            .setInitialMax(lines)
+            .setUnit(" lines", 1)
+            .setStyle(ProgressBarStyle.ASCII)
+            .setUpdateIntervalMillis(INTERVAL_MS)
+            .showSpeed()
+            .setConsumer(new DelegatingProgressBarConsumer(Progress::print, WIDTH))
+            .build();
+    return new Progress(false, bar);
+  }
+
+  /** More lines are done. */
+  void linesDone(int lines) {
+    if (bar != null) {
+      bar.stepBy(lines);
+    }
+  }
+
   private static boolean isTerminal() {
     return Optional.ofNullable(System.console()).filter(Console::isTerminal).isPresent();
   }

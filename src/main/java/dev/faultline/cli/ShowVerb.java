@@ -33,7 +33,7 @@ final class ShowVerb implements Verb {
           .arity("1")
           .required(true)
           .type(Path.class)
-          .description("A recording.")
+          .description("A recording, or a timeline of the store.")
           .build();
   private final OptionSpec from =
       OptionSpec.builder("--from")
@@ -66,7 +66,12 @@ final class ShowVerb implements Verb {
 
   @Override
   public Integer call() throws IOException {
-    RecordingSource source = StateVerb.one(input.<Path>getValue());
+    try (InputFinder inputs = common.inputs()) {
+      return show(StateVerb.one(inputs, input.<Path>getValue()));
+    }
+  }
+
+  private int show(RecordingSource source) throws IOException {
     CommonOptions.Format format = common.format();
     Range range = new Range(moment("--from", from), moment("--to", to));
     VcpuFilter vcpus = common.vcpus();

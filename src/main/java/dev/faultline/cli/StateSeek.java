@@ -1,7 +1,9 @@
 package dev.faultline.cli;
 
 import dev.faultline.ingest.RecordingSource;
+import dev.faultline.ingest.StoredTimeline;
 import dev.faultline.report.StateAt;
+import dev.faultline.store.TimelineStore;
 import dev.faultline.timeline.Reexecution;
 import dev.faultline.timeline.TimelineListener;
 import dev.faultline.trace.Observation;
@@ -34,6 +36,50 @@ final class StateSeek implements TimelineListener {
 
   /** A moment, and the option that asked for it. */
   record Asked(String option, AskedMoment moment) {}
+
+  /** As {@link #at}, but from states that a store kept, where it did. */
+  static List<StateAt> atStored(
+      RecordingSource source, KernelModel kernel, VcpuFilter filter, List<Asked> asked) {
+    StoredTimeline stored = source.stored();
+    if (stored == null) {
+      return at(source, kernel, filter, asked);
+    }
+    List<StateAt> all = new ArrayList<>();
+    for (Asked each : asked) {
+      TimelineStore.Resumed resumed = resumed(stored, each.moment());
+      all.addAll(
+          resumed == null
+              ? at(source, kernel, filter, List.of(each))
+              : new StateSeek(filter).from(source, stored, resumed, each));
+    }
+    return List.copyOf(all);
+  }
+
+  private static TimelineStore.@Nullable Resumed resumed(
+      StoredTimeline stored, AskedMoment moment) {
+    TimelineStore store = stored.store();
+    long at = moment.isSeq() ? store.pageOfSeq(stored.name(), moment.number()) : moment.number();
+    return at < 0 || at >= store.moments(stored.name())
+        ? null
+        : store.resume(stored.name(), (int) at);
+  }
+
+  private List<StateAt> from(
+      RecordingSource source, StoredTimeline stored, TimelineStore.Resumed resumed, Asked asked) {
+    closed.addAll(resumed.state().closed());
+    lastUsed = resumed.state().lastUsed();
+    try (Playback playback = new Playback(stored, resumed, this)) {
+      while (advance(playback)) {
+        if (asked.moment().isAt(playback)) {
+          StateAt found = state(source, playback, asked.moment().index(playback));
+          filter.demand(
+              playback.reexecution().vcpus().keySet(), "this recording up to that moment");
+          return List.of(found);
+        }
+      }
+      throw asked.moment().unknown(asked.option(), playback, firstSeq, lastSeq);
+    }
+  }
 
   /** The states at the moments, in the order in which they are asked for. */
   static List<StateAt> at(

@@ -8,6 +8,7 @@ import dev.faultline.report.StateAt;
 import dev.faultline.report.StateJson;
 import dev.faultline.report.StateText;
 import dev.faultline.trace.KernelFacts;
+import dev.faultline.vcpu.KernelModel;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Path;
@@ -27,7 +28,7 @@ final class StateVerb implements Verb {
           .arity("1")
           .required(true)
           .type(Path.class)
-          .description("A recording.")
+          .description("A recording, or a timeline of the store.")
           .build();
   private final OptionSpec at =
       OptionSpec.builder("--at")
@@ -62,7 +63,12 @@ final class StateVerb implements Verb {
 
   @Override
   public Integer call() throws IOException {
-    RecordingSource source = one(input.<Path>getValue());
+    try (InputFinder inputs = common.inputs()) {
+      return show(one(inputs, input.<Path>getValue()));
+    }
+  }
+
+  private int show(RecordingSource source) throws IOException {
     List<StateSeek.Asked> asked = new ArrayList<>();
     asked.add(asked("--at", at.<String>getValue()));
     String other = diff.<@Nullable String>getValue();
@@ -70,12 +76,11 @@ final class StateVerb implements Verb {
       asked.add(asked("--diff", other));
     }
     CommonOptions.Format format = common.format();
+    KernelModel kernel = common.kernel(KernelFacts.model(source.readFacts()));
     List<StateAt> states =
-        StateSeek.at(
-            source,
-            common.kernel(KernelFacts.model(source.readFacts())),
-            common.vcpus(),
-            List.copyOf(asked));
+        common.kernelAsked()
+            ? StateSeek.at(source, kernel, common.vcpus(), List.copyOf(asked))
+            : StateSeek.atStored(source, kernel, common.vcpus(), List.copyOf(asked));
     PrintWriter out = spec.commandLine().getOut();
     switch (format) {
       case TEXT -> {
@@ -101,9 +106,17 @@ final class StateVerb implements Verb {
     return new StateSeek.Asked(option, AskedMoment.parse(option, text));
   }
 
-  /** The one recording of an input. */
+  /** The one recording of a file or folder. */
   static RecordingSource one(Path path) {
-    List<RecordingSource> sources = Inputs.open(path);
+    return one(path, Inputs.open(path));
+  }
+
+  /** The one recording of an input, which may be a timeline of the store. */
+  static RecordingSource one(InputFinder inputs, Path path) {
+    return one(path, inputs.open(path));
+  }
+
+  private static RecordingSource one(Path path, List<RecordingSource> sources) {
     if (sources.size() > 1) {
       throw new UsageException(
           ErrorCode.USAGE,

@@ -28,7 +28,13 @@ final class Verbs {
           new Named("reorder", ReorderVerb::new),
           new Named("minimize", MinimizeVerb::new),
           new Named("stat", StatVerb::new),
-          new Named("export", ExportVerb::new));
+          new Named("export", ExportVerb::new),
+          new Named("import", ImportVerb::new),
+          new Named("ls", LsVerb::new),
+          new Named("fork", ForkVerb::new),
+          new Named("rm", RmVerb::new),
+          new Named("check", CheckVerb::new),
+          new Named("reproject", ReprojectVerb::new));
 
   private Verbs() {}
 }

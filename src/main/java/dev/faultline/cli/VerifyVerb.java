@@ -2,7 +2,6 @@ package dev.faultline.cli;
 
 import dev.faultline.FormatException;
 import dev.faultline.TraceSyntaxException;
-import dev.faultline.ingest.Inputs;
 import dev.faultline.ingest.RecordingSource;
 import dev.faultline.report.VerificationJson;
 import dev.faultline.report.VerificationReport;
@@ -50,7 +49,7 @@ final class VerifyVerb implements Verb {
           .required(true)
           .type(List.class)
           .auxiliaryTypes(Path.class)
-          .description("Recordings, or folders of recordings.")
+          .description("Recordings, folders of recordings, or timelines of the store.")
           .build();
   private final OptionSpec coverage =
       OptionSpec.builder("--coverage")
@@ -81,10 +80,12 @@ final class VerifyVerb implements Verb {
   @Override
   public Integer call() throws IOException {
     List<Path> paths = inputs.getValue();
-    List<RecordingSource> sources = new ArrayList<>();
-    for (Path path : paths) {
-      sources.addAll(Inputs.open(path));
+    try (InputFinder finder = common.inputs()) {
+      return verify(finder.open(paths));
     }
+  }
+
+  private int verify(List<RecordingSource> sources) throws IOException {
     PrintWriter out = spec.commandLine().getOut();
     StringWriter held = new StringWriter();
     int status;
