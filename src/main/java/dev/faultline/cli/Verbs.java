@@ -34,7 +34,8 @@ final class Verbs {
           new Named("fork", ForkVerb::new),
           new Named("rm", RmVerb::new),
           new Named("check", CheckVerb::new),
-          new Named("reproject", ReprojectVerb::new));
+          new Named("reproject", ReprojectVerb::new),
+          new Named("record", RecordVerb::new));
 
   private Verbs() {}
 }

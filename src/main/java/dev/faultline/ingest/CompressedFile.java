@@ -2,6 +2,7 @@ package dev.faultline.ingest;
 
 import dev.faultline.ErrorCode;
 import dev.faultline.FormatException;
+import dev.faultline.trace.Chunks;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.PushbackInputStream;
@@ -35,8 +36,8 @@ final class CompressedFile {
       throw Inputs.unopened(path, e);
     }
     try {
-      PushbackInputStream in = new PushbackInputStream(file, XZ.length);
-      byte[] magic = in.readNBytes(XZ.length);
+      PushbackInputStream in = new PushbackInputStream(file, Chunks.START_SIZE);
+      byte[] magic = in.readNBytes(Chunks.START_SIZE);
       in.unread(magic);
       return decompressed(path, in, magic);
     } catch (IOException | RuntimeException e) {
@@ -60,6 +61,9 @@ final class CompressedFile {
 
   private static InputStream decompressed(Path path, InputStream in, byte[] magic)
       throws IOException {
+    if (Chunks.isStart(magic)) {
+      return new Chunks.Input(in);
+    }
     if (startsWith(magic, GZIP)) {
       return new GZIPInputStream(in, BUFFER_SIZE);
     }

@@ -11,9 +11,11 @@ import dev.faultline.trace.RecordingFacts;
 import dev.faultline.trace.RecordingReader;
 import dev.faultline.trace.StraceReader;
 import java.io.BufferedInputStream;
+import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import org.jspecify.annotations.Nullable;
 
@@ -42,6 +44,10 @@ public record RecordingSource(
   public static RecordingSource of(StoredTimeline stored) {
     return new RecordingSource(stored.name(), Path.of(stored.name()), null, null, stored);
   }
+
+  private static final int LONGEST_START = 1 << 18;
+  private static final String START = "\"ev\":\"start\"";
+  private static final String KERNEL = "\"kernel\":";
 
   /**
    * Opens the recording and its trace; the caller closes the reader. May be called again, for
@@ -126,7 +132,8 @@ public record RecordingSource(
   }
 
   /**
-   * Reads the facts; of a recording without, nothing is known but its name.
+   * Reads the facts; of a recording without, those that its own first line tells, or nothing but
+   * its name.
    *
    * @throws UsageException if the file cannot be opened
    * @throws FormatException if it is damaged
@@ -136,13 +143,32 @@ public record RecordingSource(
       return stored.readFacts();
     }
     if (facts == null) {
-      return RecordingFacts.unknown(name);
+      return ownFacts();
     }
     try (InputStream in = CompressedFile.open(facts)) {
       return RecordingFacts.read(name, label(facts), in);
     } catch (IOException e) {
       throw Inputs.unopened(facts, e);
     }
+  }
+
+  /** What the first line tells of the machine; older recorders write nothing of it there. */
+  private RecordingFacts ownFacts() {
+    try (InputStream in = CompressedFile.open(recording)) {
+      byte[] head = in.readNBytes(LONGEST_START);
+      int end = 0;
+      while (end < head.length && head[end] != '\n') {
+        end++;
+      }
+      String line = new String(head, 0, end, StandardCharsets.UTF_8);
+      if (end < head.length && line.contains(START) && line.contains(KERNEL)) {
+        return RecordingFacts.read(name, label(recording), new ByteArrayInputStream(head, 0, end));
+      }
+    } catch (IOException | FormatException e) {
+      // Whoever reads the recording itself is told what is wrong with it.
+      return RecordingFacts.unknown(name);
+    }
+    return RecordingFacts.unknown(name);
   }
 
   /**

@@ -27,6 +27,8 @@ enum Key {
   RUN_IN_LEN("run_in_len", Type.NUMBER),
   RUN_OUT("run_out", Type.PAYLOAD),
   RUN_OUT_LEN("run_out_len", Type.NUMBER),
+  RUN_IN_DELTA("run_in_delta", Type.PAYLOAD),
+  RUN_OUT_DELTA("run_out_delta", Type.PAYLOAD),
   BITMAP("bitmap", Type.PAYLOAD),
   BITMAP_LEN("bitmap_len", Type.NUMBER),
   ATTR_DATA("attr_data", Type.PAYLOAD),
@@ -131,6 +133,8 @@ enum Key {
       case "run_in_len" -> RUN_IN_LEN;
       case "run_out" -> RUN_OUT;
       case "run_out_len" -> RUN_OUT_LEN;
+      case "run_in_delta" -> RUN_IN_DELTA;
+      case "run_out_delta" -> RUN_OUT_DELTA;
       case "bitmap" -> BITMAP;
       case "bitmap_len" -> BITMAP_LEN;
       case "attr_data" -> ATTR_DATA;

@@ -388,6 +388,11 @@ final class LineValues {
     return found;
   }
 
+  /** The bytes of a key that the line has, where no size is told beside them. */
+  Bytes bytes(Key key) {
+    return payloads[key.slot()];
+  }
+
   /** True if the line has the key. */
   boolean has(Key key) {
     return (seen & key.bit()) != 0;

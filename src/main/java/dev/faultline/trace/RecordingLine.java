@@ -4,6 +4,8 @@ import dev.faultline.Bytes;
 import dev.faultline.ErrorCode;
 import dev.faultline.FormatException;
 import dev.faultline.TraceSyntaxException;
+import dev.faultline.kvm.FdKind;
+import dev.faultline.kvm.Ioctl;
 import dev.faultline.trace.Observation.Call;
 import dev.faultline.trace.Observation.Caller;
 import dev.faultline.trace.Observation.Extras;
@@ -53,7 +55,11 @@ final class RecordingLine {
   private static final Key[] EV = {Key.EV};
   private static final Key[] FORMAT = {Key.VERSION};
 
+  private static final String VCPU = FdKind.VCPU.word();
+  private static final int RUN = Ioctl.RUN.number();
+
   private final LineValues values;
+  private final RunPages pages = new RunPages();
 
   RecordingLine(String source) {
     this.values = new LineValues(source);
@@ -150,8 +156,12 @@ final class RecordingLine {
   private Payload payload() {
     Bytes in = values.payload(Key.IN, Key.IN_LEN);
     Bytes out = values.payload(Key.OUT, Key.OUT_LEN);
-    Bytes runIn = values.payload(Key.RUN_IN, Key.RUN_IN_LEN);
-    Bytes runOut = values.payload(Key.RUN_OUT, Key.RUN_OUT_LEN);
+    Bytes runIn = pages.before(values);
+    Bytes runOut = pages.after(values, runIn);
+    if (values.text(Key.FD_KIND).equals(VCPU) && req() == RUN && runIn.isEmpty()) {
+      // The vCPU's page was mapped nowhere that the recorder could see.
+      return Payload.UNSEEN;
+    }
     Bytes bitmap = values.payload(Key.BITMAP, Key.BITMAP_LEN);
     Bytes attrData = values.payload(Key.ATTR_DATA, Key.ATTR_DATA_LEN);
     List<Bytes> filters = values.filterBitmaps();

@@ -1,0 +1,80 @@
+package dev.faultline.record;
+
+import dev.faultline.kvm.FdKind;
+import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
+
+/** What a KVM descriptor stands for, and what must be known of it to record its calls. */
+final class KvmObject {
+  /** A slot of guest memory, as userspace set it last. */
+  record Slot(long guestPhysAddr, long sizeBytes, long userspaceAddr) {}
+
+  private final @Nullable FdKind kind;
+  private final String name;
+  private final @Nullable KvmObject vm;
+
+  /** Of a VM: its slots by number, address space in the upper half. */
+  private final TreeMap<Integer, Slot> slots = new TreeMap<>();
+
+  private int devices;
+
+  /** Of a VM: bytes of KVM_GET_XSAVE2, as KVM_CHECK_EXTENSION told. */
+  private int xsaveSize;
+
+  /** Of a vCPU: the page as the recording has it. */
+  private byte @Nullable [] page;
+
+  KvmObject(@Nullable FdKind kind, String name, @Nullable KvmObject vm) {
+    this.kind = kind;
+    this.name = name;
+    this.vm = vm;
+  }
+
+  /** A descriptor that is none of KVM's, by its link. */
+  static KvmObject other(String link) {
+    return new KvmObject(null, link, null);
+  }
+
+  /** Null for a descriptor that is none of KVM's. */
+  @Nullable FdKind kind() {
+    return kind;
+  }
+
+  boolean is(FdKind asked) {
+    return kind == asked;
+  }
+
+  /** {@code vm1/vcpu0}. */
+  String name() {
+    return name;
+  }
+
+  /** The VM that this is, or belongs to; null where there is none. */
+  @Nullable KvmObject vm() {
+    return kind == FdKind.VM ? this : vm;
+  }
+
+  TreeMap<Integer, Slot> slots() {
+    return slots;
+  }
+
+  String nextDeviceName() {
+    return name + "/device" + devices++;
+  }
+
+  int xsaveSize() {
+    return xsaveSize;
+  }
+
+  void setXsaveSize(int bytes) {
+    xsaveSize = bytes;
+  }
+
+  byte @Nullable [] page() {
+    return page;
+  }
+
+  void setPage(byte[] known) {
+    page = known;
+  }
+}
