@@ -24,8 +24,12 @@ final class Playback implements AutoCloseable {
   private int first;
 
   Playback(RecordingSource source, KernelModel kernel, TimelineListener listener) {
-    reader = source.open();
-    reexecution = new Reexecution(source.name(), kernel, listener);
+    this(source.open(), source.name(), kernel, listener);
+  }
+
+  Playback(ObservationReader reader, String name, KernelModel kernel, TimelineListener listener) {
+    this.reader = reader;
+    reexecution = new Reexecution(name, kernel, listener);
   }
 
   /** Goes on with what a store kept of the playing up to a moment. */

@@ -41,6 +41,14 @@ final class RecordVerb implements Verb {
               "Stop only the calls that matter, by a seccomp filter: faster, but should the"
                   + " recorder be killed, the ioctls of CMD fail from then on.")
           .build();
+  private final OptionSpec probe =
+      OptionSpec.builder("--probe")
+          .type(boolean.class)
+          .defaultValue("false")
+          .description(
+              "After each KVM_RUN have the vCPU's thread read its nested state, events and sregs,"
+                  + " and in SMM the save map.")
+          .build();
   private final PositionalParamSpec command =
       PositionalParamSpec.builder()
           .paramLabel("CMD")
@@ -55,6 +63,7 @@ final class RecordVerb implements Verb {
     spec.addOption(output)
         .addOption(pid)
         .addOption(seccomp)
+        .addOption(probe)
         .addOption(Faultline.help())
         .addPositional(command);
     spec.usageMessage()
@@ -89,7 +98,8 @@ final class RecordVerb implements Verb {
     PrintWriter err = spec.commandLine().getErr();
     Recorder recorder =
         new Recorder(
-            new Recorder.Order(output.<Path>getValue(), program, process, filtered),
+            new Recorder.Order(
+                output.<Path>getValue(), program, process, filtered, probe.<Boolean>getValue()),
             note -> {
               err.println("faultline: " + note);
               err.flush();

@@ -13,6 +13,7 @@ import dev.faultline.report.MomentRow;
 import dev.faultline.report.MomentText;
 import dev.faultline.trace.KernelFacts;
 import dev.faultline.trace.Observation;
+import dev.faultline.trace.ObservationReader;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Path;
@@ -25,6 +26,7 @@ import picocli.CommandLine.Model.PositionalParamSpec;
 /** {@code show}: a timeline, one line a moment. */
 final class ShowVerb implements Verb {
   private static final int ASKED_EVERY = 1 << 9;
+  private static final int FOLLOW_EVERY_MS = 100;
 
   private final CommonOptions common = new CommonOptions();
   private final PositionalParamSpec input =
@@ -47,10 +49,16 @@ final class ShowVerb implements Verb {
           .type(String.class)
           .description("The last moment, an index or seq:N; the end by default.")
           .build();
+  private final OptionSpec follow =
+      OptionSpec.builder("--follow")
+          .type(boolean.class)
+          .defaultValue("false")
+          .description("Wait for more while the recording is being made.")
+          .build();
   private final CommandSpec spec = CommandSpec.wrapWithoutInspection(this);
 
   ShowVerb() {
-    spec.addPositional(input).addOption(from).addOption(to);
+    spec.addPositional(input).addOption(from).addOption(to).addOption(follow);
     common.addTo(spec);
     spec.usageMessage()
         .description(
@@ -76,8 +84,7 @@ final class ShowVerb implements Verb {
     Range range = new Range(moment("--from", from), moment("--to", to));
     VcpuFilter vcpus = common.vcpus();
     MomentLog log = new MomentLog();
-    try (Playback playback =
-        new Playback(source, common.kernel(KernelFacts.model(source.readFacts())), log)) {
+    try (Playback playback = playback(source, log)) {
       Rows rows = new Rows(format, range, vcpus);
       try {
         while (!range.ended && !rows.isUnread() && playback.advance()) {
@@ -95,6 +102,30 @@ final class ShowVerb implements Verb {
       vcpus.demand(playback.reexecution().vcpus().keySet(), "this recording up to that moment");
     }
     return 0;
+  }
+
+  private Playback playback(RecordingSource source, MomentLog log) {
+    boolean follows = follow.getValue();
+    ObservationReader reader = follows ? source.follow(this::isMoreAwaited) : source.open();
+    if (follows) {
+      // Of a recording that has only begun, the facts are there once its first line is.
+      var _ = reader.hasNext();
+    }
+    return new Playback(
+        reader, source.name(), common.kernel(KernelFacts.model(source.readFacts())), log);
+  }
+
+  /** Shows what there is, and waits a little. */
+  private boolean isMoreAwaited() {
+    PrintWriter out = spec.commandLine().getOut();
+    out.flush();
+    try {
+      Thread.sleep(FOLLOW_EVERY_MS);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      return false;
+    }
+    return !out.checkError();
   }
 
   private static @Nullable AskedMoment moment(String name, OptionSpec option) {

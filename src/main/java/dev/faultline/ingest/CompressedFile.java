@@ -2,6 +2,7 @@ package dev.faultline.ingest;
 
 import dev.faultline.ErrorCode;
 import dev.faultline.FormatException;
+import dev.faultline.UsageException;
 import dev.faultline.trace.Chunks;
 import java.io.IOException;
 import java.io.InputStream;
@@ -56,6 +57,36 @@ final class CompressedFile {
               + ": expected the header of a compressed file, found that it is damaged or cut off;"
               + " copy the file again",
           e);
+    }
+  }
+
+  /**
+   * The content of a file that may still grow.
+   *
+   * @throws UsageException if it is no recording in chunks, of which alone it can be told where it
+   *     may be read
+   */
+  static InputStream follow(Path path, Chunks.Patience patience) {
+    try {
+      InputStream file = Files.newInputStream(path);
+      PushbackInputStream in = new PushbackInputStream(file, Chunks.START_SIZE);
+      byte[] magic = in.readNBytes(Chunks.START_SIZE);
+      while (magic.length < Chunks.START_SIZE && patience.more()) {
+        in.unread(magic);
+        magic = in.readNBytes(Chunks.START_SIZE);
+      }
+      if (!Chunks.isStart(magic)) {
+        in.close();
+        throw new UsageException(
+            ErrorCode.USAGE,
+            "--follow: expected a file as record writes it, found another kind: "
+                + path
+                + "; show it without --follow");
+      }
+      in.unread(magic);
+      return new Chunks.Input(in, patience);
+    } catch (IOException e) {
+      throw Inputs.unopened(path, e);
     }
   }
 

@@ -2,6 +2,7 @@ package dev.faultline.ingest;
 
 import dev.faultline.FormatException;
 import dev.faultline.UsageException;
+import dev.faultline.trace.Chunks;
 import dev.faultline.trace.FtraceReader;
 import dev.faultline.trace.InputFormat;
 import dev.faultline.trace.KernelTraceReader;
@@ -125,6 +126,14 @@ public record RecordingSource(
       return lines;
     }
     return lines;
+  /**
+   * Opens a recording that may still be written; the reader waits at the end of what is there,
+   * until the recording was ended or {@code patience} is.
+   *
+   * @throws UsageException if the file cannot be opened, or is not one that {@code record} writes
+   */
+  public RecordingReader follow(Chunks.Patience patience) {
+    return new RecordingReader(label(recording), CompressedFile.follow(recording, patience));
   }
 
   private FtraceReader openTrace(Path file) {

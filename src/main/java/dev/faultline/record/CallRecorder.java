@@ -1,9 +1,12 @@
 package dev.faultline.record;
 
+import dev.faultline.Bytes;
 import dev.faultline.kvm.FdKind;
 import dev.faultline.kvm.Ioctl;
 import dev.faultline.kvm.KvmCap;
+import dev.faultline.kvm.KvmRun;
 import dev.faultline.kvm.KvmXsave;
+import dev.faultline.x86.SmramMap;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
@@ -13,6 +16,8 @@ import org.jspecify.annotations.Nullable;
  */
 final class CallRecorder {
   private static final int MAX_ERRNO = 4095;
+  private static final int MSR_DATA_AT = 16;
+  private static final long SMRAM_MAP_AT = 0xfe00;
   private static final int CREATED_FD_AT = 4;
 
   private final TraceeMemory memory;
@@ -75,12 +80,47 @@ final class CallRecorder {
     t.seq = nextSeq();
     t.inSize = 0;
     t.pageIn = null;
-    if (t.ioctl == Ioctl.RUN && kind == FdKind.VCPU) {
+    if (isRun(t)) {
       runs.entered(t, object);
+      smram(t, object);
     } else if (Payloads.reads(t.ioctl, t.req())) {
       takeIn(t, object);
     }
     t.enterNs = System.nanoTime();
+  }
+
+  private static String name(Tracee t) {
+    return t.ioctl == null ? "KVM_UNKNOWN" : t.ioctl.uapiName();
+  }
+
+  /** True in KVM_RUN of a vCPU. */
+  static boolean isRun(Tracee t) {
+    return t.ioctl == Ioctl.RUN && t.object != null && t.object.is(FdKind.VCPU);
+  }
+
+  /** A vCPU in SMM goes on: writes what RSM will load, where a probe told where it lies. */
+  private void smram(Tracee t, KvmObject vcpu) {
+    KvmObject vm = vcpu.vm();
+    long smbase = vcpu.smbase();
+    byte[] page = t.pageIn;
+    vcpu.setSmbase(-1);
+    if (smbase < 0 || vm == null || page == null || !new KvmRun(Bytes.wrap(page)).inSmm()) {
+      return;
+    }
+    long address = vm.smmAddress(smbase + SMRAM_MAP_AT, SmramMap.SIZE);
+    byte[] map = new byte[SmramMap.SIZE];
+    if (address == 0 || !read(t, address, map, map.length)) {
+      return;
+    }
+    file.line()
+        .number("seq", nextSeq())
+        .word("ev", "smram")
+        .number("t_enter", System.nanoTime())
+        .number("tid", t.tid)
+        .word("obj", vcpu.name())
+        .hex("smbase", smbase, 1)
+        .payload("map_len", "map", map, map.length);
+    file.ended();
   }
 
   private void takeIn(Tracee t, KvmObject object) {
@@ -132,7 +172,7 @@ final class CallRecorder {
       line.payload("out_len", "out", out, outSize);
     }
     String lost = null;
-    if (t.ioctl == Ioctl.RUN && object.is(FdKind.VCPU)) {
+    if (isRun(t)) {
       lost = runs.returned(t, object, line);
     } else if (t.inSize > 0 && object.kind() != null) {
       extras.write(t, object, failed, line);
@@ -161,7 +201,7 @@ final class CallRecorder {
       line.word("obj", object.name());
     }
     line.hex("req", Integer.toUnsignedLong(t.req()), 8)
-        .word("name", t.ioctl == null ? "KVM_UNKNOWN" : t.ioctl.uapiName())
+        .word("name", name(t))
         .hex("arg", t.arg(), 1)
         .number("ret", failed ? -1 : (int) value);
     if (failed) {
@@ -218,6 +258,11 @@ final class CallRecorder {
       return;
     }
     switch (t.ioctl) {
+      case GET_MSRS -> {
+        if (t.probe && value == 1) {
+          object.setSmbase(Payloads.u64(out, MSR_DATA_AT) & 0xffff_ffffL);
+        }
+      }
       case CREATE_VM -> descriptors.vmMade(t.process, (int) value);
       case CREATE_VCPU -> descriptors.vcpuMade(t.process, object, t.arg(), (int) value);
       case CREATE_DEVICE -> {

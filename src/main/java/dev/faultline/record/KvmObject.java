@@ -9,6 +9,8 @@ final class KvmObject {
   /** A slot of guest memory, as userspace set it last. */
   record Slot(long guestPhysAddr, long sizeBytes, long userspaceAddr) {}
 
+  private static final int SPACE_SHIFT = 16;
+
   private final @Nullable FdKind kind;
   private final String name;
   private final @Nullable KvmObject vm;
@@ -23,6 +25,9 @@ final class KvmObject {
 
   /** Of a vCPU: the page as the recording has it. */
   private byte @Nullable [] page;
+
+  /** Of a vCPU in SMM: its IA32_SMBASE, as a probe read it; -1 if it is not known. */
+  private long smbase = -1;
 
   KvmObject(@Nullable FdKind kind, String name, @Nullable KvmObject vm) {
     this.kind = kind;
@@ -76,5 +81,31 @@ final class KvmObject {
 
   void setPage(byte[] known) {
     page = known;
+  }
+
+  long smbase() {
+    return smbase;
+  }
+
+  void setSmbase(long known) {
+    smbase = known;
+  }
+
+  /**
+   * Of a VM: where userspace has so many bytes of guest memory as SMM sees it; 0 if it has not.
+   * Slots of address space 1 are SMM's own; a VMM without them shows SMM what the guest has.
+   */
+  long smmAddress(long gpa, int sizeBytes) {
+    boolean own = slots.lastEntry() != null && slots.lastKey() >>> SPACE_SHIFT != 0;
+    for (var entry : slots.entrySet()) {
+      Slot slot = entry.getValue();
+      long into = gpa - slot.guestPhysAddr();
+      if ((entry.getKey() >>> SPACE_SHIFT == 1) == own
+          && into >= 0
+          && into + sizeBytes <= slot.sizeBytes()) {
+        return slot.userspaceAddr() + into;
+      }
+    }
+    return 0;
   }
 }

@@ -10,10 +10,10 @@ import java.nio.file.Path;
  *
  * @param tgid the thread's process
  * @param parent the process that made that one
- * @param filtered true if the thread filters its own system calls
+ * @param filters how many seccomp filters the thread has; 1 where the kernel does not count them
  * @param blockedSignals a bit a signal
  */
-record ProcStatus(int tgid, int parent, boolean filtered, long blockedSignals) {
+record ProcStatus(int tgid, int parent, int filters, long blockedSignals) {
   private static final int DECIMAL = 10;
   private static final int HEXADECIMAL = 16;
 
@@ -25,12 +25,12 @@ record ProcStatus(int tgid, int parent, boolean filtered, long blockedSignals) {
           new String(
               Files.readAllBytes(Path.of("/proc/" + tid + "/status")), StandardCharsets.ISO_8859_1);
     } catch (IOException e) {
-      return new ProcStatus(tid, 0, false, 0);
+      return new ProcStatus(tid, 0, 0, 0);
     }
     return new ProcStatus(
         (int) value(text, "\nTgid:", DECIMAL, tid),
         (int) value(text, "\nPPid:", DECIMAL, 0),
-        value(text, "\nSeccomp:", DECIMAL, 0) != 0,
+        (int) value(text, "\nSeccomp_filters:", DECIMAL, value(text, "\nSeccomp:", DECIMAL, 0) / 2),
         value(text, "\nSigBlk:", HEXADECIMAL, 0));
   }
 

@@ -2,6 +2,7 @@ package dev.faultline.record;
 
 import dev.faultline.FaultlineException;
 import dev.faultline.InvariantViolation;
+import dev.faultline.kvm.KvmCap;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -45,8 +46,9 @@ public final class Recorder {
    * @param pid the process to attach to; 0 to start one
    * @param seccomp whether to stop only the calls that matter, by a filter that the program cannot
    *     live without the recorder afterwards
+   * @param probe whether each vCPU reads its state after each KVM_RUN
    */
-  public record Order(Path file, List<String> command, int pid, boolean seccomp) {
+  public record Order(Path file, List<String> command, int pid, boolean seccomp, boolean probe) {
     /** Takes the list as it is now. */
     public Order {
       command = List.copyOf(command);
@@ -156,9 +158,9 @@ public final class Recorder {
   private void trace(LibC libc, Arena arena, ChunkFile file) {
     SyscallFilter filter =
         order.seccomp() ? new SyscallFilter(libc, new TraceeMemory(libc, arena), arena) : null;
-    Tracer made = new Tracer(libc, arena, file, filter);
-    tracer = made;
     HostFacts facts = HostFacts.read(libc, arena);
+    Tracer made = new Tracer(libc, arena, file, filter, probe(libc, arena, facts));
+    tracer = made;
     List<String> argv = order.command();
     int pid = order.pid();
     if (argv.isEmpty()) {
@@ -179,6 +181,18 @@ public final class Recorder {
         .word("ev", "end")
         .number("t_enter", System.nanoTime());
     file.ended();
+  }
+
+  private @Nullable Probe probe(LibC libc, Arena arena, HostFacts facts) {
+    return order.probe()
+        ? new Probe(
+            libc,
+            new TraceeMemory(libc, arena),
+            arena,
+            facts.capabilities().containsKey(KvmCap.KVM_CAP_NESTED_STATE.name()),
+            order.seccomp() ? 1 : 0,
+            notes)
+        : null;
   }
 
   private void start(
@@ -226,21 +240,19 @@ public final class Recorder {
   public void stop() {
     try (Arena arena = Arena.ofConfined()) {
       LibC libc = new LibC(arena);
-      if (child != 0) {
-        Tracer running = tracer;
-        if (thread.isAlive() && running != null && running.rootStatus() < 0) {
-          libc.kill(child, SIGTERM);
-        }
-        join(0);
-        return;
-      }
       long self = ProcessHandle.current().pid();
+      boolean asked = false;
       while (thread.isAlive()) {
-        Tracer asked = tracer;
-        if (asked != null) {
-          asked.stop();
+        Tracer running = tracer;
+        if (order.command().isEmpty()) {
+          if (running != null) {
+            running.stop();
+          }
+          libc.syscall(SYS_TGKILL, self, threadId, WAKING_SIGNAL, 0, 0);
+        } else if (!asked && child != 0 && running != null && running.rootStatus() < 0) {
+          libc.kill(child, SIGTERM);
+          asked = true;
         }
-        libc.syscall(SYS_TGKILL, self, threadId, WAKING_SIGNAL, 0, 0);
         join(WAKE_EVERY_MS);
       }
     }

@@ -14,6 +14,9 @@ final class TracedProcess {
 
   private int threads;
 
+  /** Where the instructions of probes lie: 0 before they were placed, -1 if they cannot be. */
+  private long probeAt;
+
   TracedProcess(int pid) {
     this.pid = pid;
   }
@@ -34,6 +37,15 @@ final class TracedProcess {
   void execed() {
     descriptors.clear();
     pages.clear();
+    probeAt = 0;
+  }
+
+  long probeAt() {
+    return probeAt;
+  }
+
+  void setProbeAt(long address) {
+    probeAt = address;
   }
 
   /** A thread more or less; what is left. */

@@ -28,7 +28,13 @@ final class Tracee {
   Interest interest = Interest.NONE;
   final long[] args = new long[6];
   boolean compat;
+
+  /** True in a call that the recorder sent the thread into. */
   boolean probe;
+
+  /** How many seccomp filters the thread has; -1 as long as nobody has asked. */
+  int filters = -1;
+
   long seq;
   long enterNs;
 

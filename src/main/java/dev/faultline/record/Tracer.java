@@ -53,6 +53,7 @@ final class Tracer {
 
   private static final int INFO_SIZE = 88;
   private static final int INFO_ARCH = 4;
+  private static final int INFO_ADDRESS = 8;
   private static final int INFO_VALUE = 24;
   private static final int INFO_ARGS = 32;
   private static final byte OP_ENTRY = 1;
@@ -69,6 +70,7 @@ final class Tracer {
   private final Map<Integer, Tracee> tracees = new HashMap<>();
   private final Map<Integer, TracedProcess> processes = new HashMap<>();
   private final @Nullable SyscallFilter filter;
+  private final @Nullable Probe probe;
   private int root;
   private boolean begun;
   private int resume = PTRACE_SYSCALL;
@@ -76,10 +78,16 @@ final class Tracer {
   private @Nullable String failure;
   private volatile boolean stopped;
 
-  Tracer(LibC libc, Arena arena, ChunkFile file, @Nullable SyscallFilter filter) {
+  Tracer(
+      LibC libc,
+      Arena arena,
+      ChunkFile file,
+      @Nullable SyscallFilter filter,
+      @Nullable Probe probe) {
     this.libc = libc;
     this.file = file;
     this.filter = filter;
+    this.probe = probe;
     this.calls = new CallRecorder(new TraceeMemory(libc, arena), libc, file);
     this.status = arena.allocate(ValueLayout.JAVA_INT);
     this.info = arena.allocate(INFO_SIZE, Long.BYTES);
@@ -400,6 +408,7 @@ final class Tracer {
     }
     Tracee.Interest interest = Syscalls.interest(arch, number, t.args);
     t.compat = arch != Syscalls.ARCH_X86_64;
+    t.probe = probe != null && probe.isAt(t.process, info.get(ValueLayout.JAVA_LONG, INFO_ADDRESS));
     switch (interest) {
       case IOCTL -> calls.entered(t);
       case NONE, MUNMAP -> {}
@@ -428,6 +437,9 @@ final class Tracer {
     long value = info.get(ValueLayout.JAVA_LONG, INFO_VALUE);
     if (interest == Tracee.Interest.IOCTL) {
       failure = calls.returned(t, value);
+      if (probe != null && CallRecorder.isRun(t) && (value == 0 || value == -LibC.EINTR)) {
+        probe.send(t, t.object == null ? null : t.object.page());
+      }
     } else if (interest != Tracee.Interest.NONE) {
       calls.descriptorCall(t, interest, value);
     }

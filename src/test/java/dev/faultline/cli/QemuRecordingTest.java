@@ -102,7 +102,7 @@ final class QemuRecordingTest {
     try (Writer monitor = process.outputWriter(StandardCharsets.UTF_8)) {
       if (!serial.isEmpty()) {
         await()
-            .atMost(Duration.ofSeconds(50))
+            .atMost(Duration.ofMinutes(2))
             .pollInterval(Duration.ofMillis(300))
             .until(() -> {
               monitor.write(again);
@@ -132,10 +132,17 @@ final class QemuRecordingTest {
     run(traced(trace, command), "", "", migrate("still.traced"));
     run(recorded(recording, command), "", "", migrate("still.recorded"));
 
-    List<List<String>> calls = StraceCalls.of(Program.read(recording));
-    assertThat(calls).isEqualTo(StraceCalls.of(Files.readString(trace)));
+    List<List<String>> calls = timeless(StraceCalls.of(Program.read(recording)));
+    assertThat(calls).isEqualTo(timeless(StraceCalls.of(Files.readString(trace))));
     assertThat(calls).hasSizeGreaterThanOrEqualTo(3);
     assertThat(calls.getLast()).contains("KVM_SET_IRQCHIP = 0").hasSizeGreaterThan(100);
+  }
+
+  /** How often a migration looks for dirty pages depends on how fast it gets on. */
+  private static List<List<String>> timeless(List<List<String>> threads) {
+    return threads.stream()
+        .map(calls -> calls.stream().filter(call -> !call.contains("DIRTY_LOG")).toList())
+        .toList();
   }
 
   @Test

@@ -4,7 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.faultline.ingest.Inputs;
 import dev.faultline.trace.Observation;
-import dev.faultline.trace.RecordingReader;
+import dev.faultline.trace.ObservationReader;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -17,7 +17,7 @@ import org.junit.jupiter.api.Assumptions;
 /** Programs that tests start: a VMM's stand-in, the recorder in a JVM of its own, strace. */
 public final class Program {
   private static final Path BASE = Path.of(System.getProperty("basedir", "."));
-  private static final int PATIENCE_SECONDS = 60;
+  private static final int PATIENCE_SECONDS = 180;
 
   private Program() {}
 
@@ -50,6 +50,7 @@ public final class Program {
         "gcc",
         "-static",
         "-O1",
+        "-mno-red-zone",
         "-pthread",
         "-o",
         program.toString(),
@@ -120,7 +121,7 @@ public final class Program {
   /** Everything that a recording holds, as whoever reads it later gets it. */
   public static List<Observation> read(Path recording) {
     List<Observation> all = new ArrayList<>();
-    try (RecordingReader reader = Inputs.open(recording).getFirst().open()) {
+    try (ObservationReader reader = Inputs.open(recording).getFirst().open()) {
       reader.forEachRemaining(all::add);
     }
     return all;

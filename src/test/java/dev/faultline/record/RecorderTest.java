@@ -130,14 +130,53 @@ final class RecorderTest {
   }
 
   @Test
+  void a_vcpu_that_is_probed_keeps_its_threads_registers_and_tells_its_state() throws IOException {
+    if (!hasKvm()) {
+      Program.skip("there is no /dev/kvm here, or it is not ours");
+    }
+    Path beats = folder.resolve("probed");
+    Path recording = folder.resolve("probed.jsonl.gz");
+    Process recorder =
+        Program.start(
+            Program.recorder("-o", recording, "--probe", "--", program, "kvm", beats),
+            folder.resolve("told"));
+    try {
+      awaitBeat(beats, 500);
+      ProcessHandle probed = recorder.children().findFirst().orElseThrow();
+      assertThat(Program.state(probed.pid())).isNotIn('Z', '\0');
+      recorder.destroy();
+
+      assertThat(Program.ended(recorder)).isEqualTo(128 + 15);
+      List<String> names =
+          Program.read(recording).stream()
+              .filter(Observation.Call.class::isInstance)
+              .map(o -> ((Observation.Call) o).name())
+              .toList();
+      assertThat(names).filteredOn("KVM_GET_SREGS"::equals).hasSizeGreaterThan(500);
+      assertThat(names).filteredOn("KVM_GET_VCPU_EVENTS"::equals).hasSizeGreaterThan(500);
+    } finally {
+      recorder.descendants().forEach(ProcessHandle::destroyForcibly);
+      kill(recorder);
+    }
+  }
+
+  private static boolean hasKvm() {
+    Path kvm = Path.of("/dev/kvm");
+    return Files.isReadable(kvm) && Files.isWritable(kvm);
+  }
+
+  @Test
   void the_program_survives_the_death_of_its_recorder() throws IOException {
     Random random = new Random(7);
     for (int i = 0; i < KILLS; i++) {
       Path beats = folder.resolve("beats" + i);
       Path recording = folder.resolve("killed" + i + ".jsonl.gz");
+      // Every other time a vCPU is probed, and most often killed in the middle of that.
       Process recorder =
           Program.start(
-              Program.recorder("-o", recording, "--", program, "spin", beats),
+              i % 2 == 1 && hasKvm()
+                  ? Program.recorder("-o", recording, "--probe", "--", program, "kvm", beats)
+                  : Program.recorder("-o", recording, "--", program, "spin", beats),
               folder.resolve("told"));
       ProcessHandle spinning = null;
       try {
@@ -219,14 +258,14 @@ final class RecorderTest {
 
   private static void awaitBeat(Path beats, long least) {
     await()
-        .atMost(Duration.ofSeconds(30))
+        .atMost(Duration.ofMinutes(2))
         .pollInterval(Duration.ofMillis(5))
         .until(() -> beat(beats) > least);
   }
 
   private static void awaitSize(Path file, long least) {
     await()
-        .atMost(Duration.ofSeconds(30))
+        .atMost(Duration.ofMinutes(2))
         .pollInterval(Duration.ofMillis(5))
         .until(() -> Files.exists(file) && Files.size(file) > least);
   }
