@@ -8,9 +8,13 @@ import dev.faultline.kvm.KvmCap;
 import dev.faultline.kvm.KvmCpuid2;
 import dev.faultline.kvm.KvmEnableCap;
 import dev.faultline.kvm.KvmExit;
+import dev.faultline.kvm.KvmMpState;
 import dev.faultline.kvm.KvmMsrs;
+import dev.faultline.kvm.KvmNestedState;
 import dev.faultline.kvm.KvmRun;
 import dev.faultline.kvm.KvmStruct;
+import dev.faultline.kvm.MpState;
+import dev.faultline.kvm.NestedStateFlags;
 import dev.faultline.vcpu.Recorded;
 import dev.faultline.vcpu.VcpuCommand;
 import dev.faultline.x86.Msr;
@@ -21,6 +25,7 @@ import org.jspecify.annotations.Nullable;
 /** What a call carries besides changes of registers, in a few words. */
 final class CallWords {
   private static final int MOST_FIELDS = 6;
+  private static final long NO_ADDRESS = ~0L;
   private static final int EXIT_BEGIN = KvmRun.LAYOUT.field("apic_base").end();
   private static final int EXIT_END = KvmRun.LAYOUT.field("kvm_valid_regs").offset();
 
@@ -35,6 +40,8 @@ final class CallWords {
           case SET_CPUID2, GET_CPUID2, GET_SUPPORTED_CPUID -> cpuid(payload);
           case SET_TSC_KHZ -> payload.arg() + " kHz";
           case ENABLE_CAP -> enableCap(payload);
+          case SET_NESTED_STATE, GET_NESTED_STATE -> nestedState(payload);
+          case SET_MP_STATE, GET_MP_STATE -> mpState(payload);
           case SET_REGS,
               GET_REGS,
               SET_SREGS,
@@ -43,10 +50,6 @@ final class CallWords {
               GET_SREGS2,
               SET_VCPU_EVENTS,
               GET_VCPU_EVENTS,
-              SET_NESTED_STATE,
-              GET_NESTED_STATE,
-              SET_MP_STATE,
-              GET_MP_STATE,
               SET_DEBUGREGS,
               GET_DEBUGREGS,
               SET_XCRS,
@@ -127,6 +130,40 @@ final class CallWords {
         : count;
   }
 
+  /** What level runs and which VMCS is current, {@code GUEST_MODE vmxon_pa 0x1000 …}. */
+  private static String nestedState(CallPayload payload) {
+    if (!(given(payload) instanceof KvmNestedState s)) {
+      return "";
+    }
+    List<String> parts = new ArrayList<>();
+    if (s.flags() != 0) {
+      parts.add(NestedStateFlags.describe(s.flags()).replace("KVM_STATE_NESTED_", ""));
+    }
+    if (!s.isVmx()) {
+      parts.add("vmcb_pa " + FieldWords.number(s.vmcbPa()));
+    } else if (s.vmxonPa() == NO_ADDRESS) {
+      parts.add("VMX off");
+      if (s.vmcs12Pa() != NO_ADDRESS) {
+        parts.add("vmcs12_pa " + FieldWords.number(s.vmcs12Pa()));
+      }
+    } else {
+      parts.add("vmxon_pa " + FieldWords.number(s.vmxonPa()));
+      parts.add(
+          s.vmcs12Pa() == NO_ADDRESS
+              ? "no current VMCS"
+              : "vmcs12_pa " + FieldWords.number(s.vmcs12Pa()));
+    }
+    return String.join(" ", parts);
+  }
+
+  private static String mpState(CallPayload payload) {
+    if (!(given(payload) instanceof KvmMpState mp)) {
+      return "";
+    }
+    MpState state = mp.state();
+    return state == null ? Integer.toUnsignedString(mp.mpState()) : state.name();
+  }
+
   private static String cpuid(CallPayload payload) {
     KvmStruct table = decode(payload);
     return table instanceof KvmCpuid2 cpuid ? cpuid.held() + " entries" : "";
@@ -162,6 +199,12 @@ final class CallWords {
       }
     }
     return String.join(" ", parts);
+  }
+
+  /** What a SET gives, or a GET got. */
+  private static @Nullable KvmStruct given(CallPayload payload) {
+    boolean get = payload.ioctl() == Ioctl.GET_NESTED_STATE || payload.ioctl() == Ioctl.GET_MP_STATE;
+    return decode(payload.ioctl(), get ? payload.out() : payload.in());
   }
 
   private static @Nullable KvmStruct decode(CallPayload payload) {

@@ -172,4 +172,14 @@ final class ShowVerbTest {
             "KVM_SET_MSRS 106 MSRs, stopped at IA32_FEATURE_CONTROL = 10"
                 + "  MSR_FEATURE_CONTROL_BITS: IA32_FEATURE_CONTROL cannot enable");
   }
+
+  @Test
+  void nested_state_and_multiprocessing_state_are_told_in_words() {
+    assertThat(show("vmx_set_nested_state_test").out())
+        .contains("KVM_SET_NESTED_STATE VMX off = 0")
+        .contains("KVM_SET_NESTED_STATE vmxon_pa 0x1000 no current VMCS = 0");
+    assertThat(show("smm_test").out())
+        .contains("KVM_SET_MP_STATE RUNNABLE = 0")
+        .contains("KVM_SET_NESTED_STATE GUEST_MODE vmxon_pa ");
+  }
 }
