@@ -76,6 +76,8 @@ public final class Timelines {
           .map(p -> folder.relativize(p).toString())
           .filter(name -> name.endsWith(end) && name.contains("/"))
           .map(name -> name.substring(0, name.length() - end.length()))
+          // What a recorded program itself wrote down has another ending before that one.
+          .filter(name -> !name.endsWith(".outcome"))
           .sorted()
           .toList();
     } catch (IOException e) {
