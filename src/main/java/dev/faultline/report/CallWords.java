@@ -203,7 +203,8 @@ final class CallWords {
 
   /** What a SET gives, or a GET got. */
   private static @Nullable KvmStruct given(CallPayload payload) {
-    boolean get = payload.ioctl() == Ioctl.GET_NESTED_STATE || payload.ioctl() == Ioctl.GET_MP_STATE;
+    boolean get =
+        payload.ioctl() == Ioctl.GET_NESTED_STATE || payload.ioctl() == Ioctl.GET_MP_STATE;
     return decode(payload.ioctl(), get ? payload.out() : payload.in());
   }
 

@@ -1,21 +1,17 @@
 package dev.faultline.timeline;
 
 import dev.faultline.Bytes;
-import dev.faultline.timeline.PolicyMoment.Judged;
 import dev.faultline.timeline.PolicyMoment.Point;
 import dev.faultline.vcpu.Answer;
 import dev.faultline.vcpu.InvalidEntry;
 import dev.faultline.vcpu.InvalidEntry.Reach;
 import dev.faultline.vcpu.KernelModel;
-import dev.faultline.vcpu.KernelVersion;
 import dev.faultline.vcpu.KernelVersion.InvalidL2;
-import dev.faultline.vcpu.KernelVersion.RsmToInvalidL2;
 import dev.faultline.vcpu.Policy;
 import dev.faultline.vcpu.Policy.Memory;
 import dev.faultline.vcpu.Policy.Ruling;
 import dev.faultline.vcpu.RunResult;
 import dev.faultline.vcpu.TimelineEvent;
-import dev.faultline.vcpu.Tracked;
 import dev.faultline.vcpu.Vcpu;
 import dev.faultline.vcpu.Vcpu.Emulation;
 import dev.faultline.vcpu.VcpuCommand;
@@ -35,7 +31,7 @@ final class PolicyLane {
   private final KernelModel kernel;
   private final List<Policy> policies;
   private final Memory[] memories;
-  private final List<Draft> drafts = new ArrayList<>();
+  private final List<PolicyDraft> drafts = new ArrayList<>();
   private final List<Punishment> open = new ArrayList<>();
   private final SavedStates saved;
   private boolean invalid;
@@ -81,60 +77,11 @@ final class PolicyLane {
     }
   }
 
-  /** A moment whose judgements are not all known yet. */
-  private static final class Draft {
-    private final Place place;
-    private final Point point;
-    private final Culprit culprit;
-    private final @Nullable GuestStateCheck failed;
-    private final long writerSeq;
-    private RunEnding recorded;
-    private final List<Verdict> verdicts = new ArrayList<>();
-    private final List<List<Criterion>> against = new ArrayList<>();
-    private final boolean[] open;
-
-    private Draft(
-        Place place,
-        Point point,
-        Culprit culprit,
-        @Nullable GuestStateCheck failed,
-        long writerSeq,
-        RunEnding recorded,
-        int policies) {
-      this.place = place;
-      this.point = point;
-      this.culprit = culprit;
-      this.failed = failed;
-      this.writerSeq = writerSeq;
-      this.recorded = recorded;
-      this.open = new boolean[policies];
-    }
-
-    private PolicyMoment finished() {
-      List<Judged> judged = new ArrayList<>();
-      for (int i = 0; i < verdicts.size(); i++) {
-        judged.add(new Judged(verdicts.get(i), List.copyOf(against.get(i)), open[i]));
-      }
-      return new PolicyMoment(
-          place.moment(),
-          place.seq(),
-          place.vcpu(),
-          point,
-          place.call(),
-          place.variant(),
-          culprit,
-          failed,
-          writerSeq,
-          recorded,
-          List.copyOf(judged));
-    }
-  }
-
   /** A verdict that is right only if the state is still invalid when L2 is about to run. */
-  private record Punishment(Draft draft, int policy) {}
+  private record Punishment(PolicyDraft draft, int policy) {}
 
   List<PolicyMoment> moments() {
-    return drafts.stream().map(Draft::finished).toList();
+    return drafts.stream().map(PolicyDraft::finished).toList();
   }
 
   long entries() {
@@ -195,7 +142,7 @@ final class PolicyLane {
     }
     boolean speaks = rulings.stream().anyMatch(r -> !(r.verdict() instanceof Verdict.Accept));
     if (speaks) {
-      Draft draft = draft(place, Point.IOCTL, after, RunEnding.RAN, writer);
+      PolicyDraft draft = draft(place, Point.IOCTL, after, RunEnding.RAN, writer);
       for (int i = 0; i < policies.size(); i++) {
         judgeIoctl(draft, i, rulings.get(i).verdict());
       }
@@ -274,15 +221,16 @@ final class PolicyLane {
     }
   }
 
-  private Draft draft(Place place, Point point, Vcpu v, RunEnding recorded, Writer writer) {
+  private PolicyDraft draft(Place place, Point point, Vcpu v, RunEnding recorded, Writer writer) {
     GuestStateCheck failed = v.registers().emulation().failed();
-    Draft draft =
-        new Draft(place, point, culprit, failed, writer.seq(v, failed), recorded, policies.size());
+    PolicyDraft draft =
+        new PolicyDraft(
+            place, point, culprit, failed, writer.seq(v, failed), recorded, policies.size());
     drafts.add(draft);
     return draft;
   }
 
-  private void judgeIoctl(Draft draft, int policy, Verdict verdict) {
+  private void judgeIoctl(PolicyDraft draft, int policy, Verdict verdict) {
     draft.verdicts.add(verdict);
     draft.against.add(new ArrayList<>());
     switch (verdict) {
@@ -300,7 +248,7 @@ final class PolicyLane {
   }
 
   /** Userspace was punished before L2 was about to run: what comes next shows whether rightly. */
-  private void punished(Draft draft, int policy) {
+  private void punished(PolicyDraft draft, int policy) {
     switch (draft.culprit) {
       case GUEST -> draft.against.get(policy).add(Criterion.R2);
       case USER -> {
@@ -343,11 +291,11 @@ final class PolicyLane {
       Writer writer) {
     boolean entryProves = before.kernel().version().invalidL2() == InvalidL2.TRIPLE_FAULT;
     RunEnding ending = RunEnding.of(inside, 0, result, entryProves);
-    Vcpu start = told(before, ending, result);
+    Vcpu start = RunEvidence.told(before, ending, result);
     InvalidEntry entry = InvalidEntry.of(asked(start), command);
     if (entry.reach() == Reach.CANNOT_TELL
         && Policy.invalidL2(InvalidEntry.started(start, command)).isYes()) {
-      entry = entry.shown(reached(ending));
+      entry = entry.shown(RunEvidence.reached(ending));
     }
     if (ending == RunEnding.INTERRUPTED
         && result.ranGuest().isNo()
@@ -366,51 +314,8 @@ final class PolicyLane {
     hasRun |= !result.ranGuest().isNo();
     if (!result.ranGuest().isNo()) {
       wroteSinceRun = false;
-      leftRunning = endsInHardware(inside);
+      leftRunning = RunEvidence.endsInHardware(inside);
     }
-  }
-
-  /** Whether hardware was running the guest when the call returned, so that its state is valid. */
-  private static boolean endsInHardware(List<TimelineEvent> inside) {
-    return !inside.isEmpty()
-        && switch (inside.reversed().stream()
-            .filter(e -> !(e instanceof TimelineEvent.RunReturned))
-            .findFirst()
-            .orElse(inside.getLast())) {
-          case TimelineEvent.VmExited _, TimelineEvent.L2Exited _ -> true;
-          default -> false;
-        };
-  }
-
-  /** How far a call that ended so got with an invalid L2. */
-  private static Reach reached(RunEnding ending) {
-    return switch (ending) {
-      case TRIPLE_FAULT, EMULATED -> Reach.ENTERS;
-      case DEAD_VM -> Reach.ENTERS_PENDING;
-      case INTERNAL_ERROR -> Reach.REJECTED;
-      case OTHER_EXIT, SMI -> Reach.OTHER_FIRST;
-      case INTERRUPTED -> Reach.INTERRUPTED;
-      case EINVAL -> Reach.RETURNS_FIRST;
-      case RAN, HARDWARE_REFUSED, SHUTDOWN, FAIL_ENTRY, UNTOLD -> Reach.CANNOT_TELL;
-    };
-  }
-
-  /** What the trace tells of a state that nobody could tell. */
-  private static Vcpu told(Vcpu before, RunEnding ending, RunResult result) {
-    Emulation emulation = before.registers().emulation();
-    if (emulation.required().isKnown() || !before.inGuestMode().isYes() || !result.traced()) {
-      return before;
-    }
-    Answer shown =
-        switch (ending) {
-          case RAN, HARDWARE_REFUSED -> Answer.NO;
-          case TRIPLE_FAULT, EMULATED -> Answer.YES;
-          case INTERNAL_ERROR -> emulation.failed() == null ? Answer.CANNOT_TELL : Answer.YES;
-          case OTHER_EXIT, SMI, DEAD_VM, SHUTDOWN, FAIL_ENTRY, EINVAL, INTERRUPTED, UNTOLD ->
-              Answer.CANNOT_TELL;
-        };
-    return before.withRegisters(
-        before.registers().withEmulation(new Emulation(shown, emulation.failed())));
   }
 
   /** The vCPU goes on where another one was saved. */
@@ -460,7 +365,8 @@ final class PolicyLane {
           case CANNOT_TELL -> undecided;
         };
     if (speaks) {
-      Draft draft = draft(place, Point.RUN, InvalidEntry.started(start, command), ending, writer);
+      PolicyDraft draft =
+          draft(place, Point.RUN, InvalidEntry.started(start, command), ending, writer);
       for (int i = 0; i < policies.size(); i++) {
         Vcpu base = rulings.get(i).memory().worldOr(start);
         judgeRun(draft, i, rulings.get(i).verdict(), base, reach);
@@ -470,13 +376,13 @@ final class PolicyLane {
     remember(rulings);
   }
 
-  private void judgeRun(Draft draft, int policy, Verdict verdict, Vcpu base, Reach reach) {
+  private void judgeRun(PolicyDraft draft, int policy, Verdict verdict, Vcpu base, Reach reach) {
     draft.verdicts.add(verdict);
     List<Criterion> against = new ArrayList<>();
     draft.against.add(against);
     switch (verdict) {
       case Verdict.Accept _ -> {
-        if (runsNow(reach) && Policy.invalidL2(base).isYes()) {
+        if (RunEvidence.runsNow(reach) && Policy.invalidL2(base).isYes()) {
           against.add(Criterion.R3);
         }
       }
@@ -488,27 +394,19 @@ final class PolicyLane {
     }
   }
 
-  private void refused(Draft draft, int policy, Verdict.RefuseRun refused, Reach reach) {
+  private void refused(PolicyDraft draft, int policy, Verdict.RefuseRun refused, Reach reach) {
     if (refused.ending() == Verdict.Ending.SHUTDOWN) {
       // To userspace that is a guest that shut itself down.
       return;
     }
-    if (draft.culprit != Culprit.USER || !runsNow(reach)) {
+    if (draft.culprit != Culprit.USER || !RunEvidence.runsNow(reach)) {
       punished(draft, policy);
     }
   }
 
-  /** Whether userspace asks for L2 to run now, so that nothing can heal its state any more. */
-  private static boolean runsNow(Reach reach) {
-    return switch (reach) {
-      case REJECTED, ENTERS, ENTERS_PENDING -> true;
-      case NOT_INVALID, RETURNS_FIRST, INTERRUPTED, OTHER_FIRST, CANNOT_TELL -> false;
-    };
-  }
-
   /** Whether the vCPU's own history, had it stayed, would have decided otherwise. */
   private void lost(
-      Draft draft, int policy, Vcpu start, VcpuCommand.Run command, InvalidEntry entry) {
+      PolicyDraft draft, int policy, Vcpu start, VcpuCommand.Run command, InvalidEntry entry) {
     Restore joined = restore;
     if (joined == null || hasRun) {
       return;
@@ -544,7 +442,7 @@ final class PolicyLane {
           if (!suspended.isNo()) {
             rsm(
                 place,
-                loaded(v, event.moment()),
+                RunEvidence.loaded(v, event.moment()),
                 inside,
                 i + 1,
                 suspended,
@@ -561,20 +459,6 @@ final class PolicyLane {
     if (!result.traced() && result.ranGuest().isYes()) {
       entered();
     }
-  }
-
-  /**
-   * What RSM loaded, as far as the model followed it; else the registers are still those of SMM.
-   */
-  private static Vcpu loaded(Vcpu v, int moment) {
-    Tracked sregs = v.registers().sregs();
-    return sregs.writer(0) == moment
-        ? v
-        : v.withRegisters(
-            v.registers()
-                .withRegs(v.registers().regs().forgetAll(moment))
-                .withSregs(sregs.forgetAll(moment))
-                .withEmulation(Emulation.CANNOT_TELL));
   }
 
   private void entered() {
@@ -600,7 +484,7 @@ final class PolicyLane {
     }
     entries++;
     RunEnding ending = RunEnding.of(inside, from, result, entryProves);
-    Answer loadedInvalid = rsmInvalid(v, inside, from, ending);
+    Answer loadedInvalid = RunEvidence.rsmInvalid(v, inside, from, ending);
     if (loadedInvalid.isNo()) {
       if (ending.reachedHardware()) {
         settle(false);
@@ -620,7 +504,7 @@ final class PolicyLane {
     if (loadedInvalid.isYes()) {
       settle(true);
     }
-    Draft draft = draft(place, Point.RSM, loaded, ending, writer);
+    PolicyDraft draft = draft(place, Point.RSM, loaded, ending, writer);
     List<Ruling> rulings = new ArrayList<>();
     for (int i = 0; i < policies.size(); i++) {
       // What the policy refused to userspace did not get into SMRAM.
@@ -638,32 +522,6 @@ final class PolicyLane {
       judgeRun(draft, i, ruling.verdict(), loaded, healthy ? Reach.OTHER_FIRST : Reach.ENTERS);
     }
     remember(rulings);
-  }
-
-  /**
-   * Whether RSM loaded an invalid state: by the model where it knows SMRAM, else by what followed.
-   */
-  private static Answer rsmInvalid(Vcpu v, List<TimelineEvent> inside, int from, RunEnding ending) {
-    RsmToInvalidL2 rule = v.kernel().version().rsmToInvalidL2();
-    // A recording does not tell 7.2 from 7.3, unless it names its kernel.
-    boolean shutsDown =
-        rule == RsmToInvalidL2.SHUTDOWN
-            || (!v.kernel().versionCertain() && v.kernel().version() == KernelVersion.V7_2);
-    boolean exitMade =
-        inside.subList(from, inside.size()).stream()
-            .anyMatch(TimelineEvent.NestedVmExited.class::isInstance);
-    return switch (ending) {
-      case RAN, HARDWARE_REFUSED, OTHER_EXIT, SMI, FAIL_ENTRY, EINVAL -> Answer.NO;
-      case TRIPLE_FAULT -> Answer.NO;
-      case EMULATED -> Answer.of(rule == RsmToInvalidL2.EMULATE);
-      case DEAD_VM -> Answer.of(rule == RsmToInvalidL2.DEAD_VM && !exitMade);
-      case SHUTDOWN ->
-          shutsDown
-              ? v.registers().emulation().required().isYes() ? Answer.YES : Answer.CANNOT_TELL
-              : Answer.NO;
-      case INTERNAL_ERROR -> Answer.of(rule == RsmToInvalidL2.EMULATE);
-      case INTERRUPTED, UNTOLD -> Answer.CANNOT_TELL;
-    };
   }
 
   private void finish(Vcpu before, Vcpu after, Reach reach, RunEnding ending) {

@@ -39,8 +39,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.FieldSource;
 
 /**
- * Given a vCPU or VM on which a call passes, when one field of the call or of the state changes,
- * then one check ends it, with its errno or exit, and nothing else of the state has changed.
+ * Given a vCPU on which a call passes, when one field of the call or of the state changes, then one
+ * check ends it, with its errno or exit, and nothing else of the state has changed.
  */
 class CallCheckScenario {
   private static final int MOMENT = VmxGuest.MOMENT;
@@ -69,23 +69,7 @@ class CallCheckScenario {
     }
   }
 
-  /** The same for a VM. */
-  record VmRow(
-      CallCheck check,
-      String change,
-      Vm valid,
-      VmCommand passes,
-      Vm vm,
-      VmCommand fails,
-      Errno errno) {
-    @Override
-    public String toString() {
-      return check + ": " + change;
-    }
-  }
-
   private static final List<Row> ROWS = new ArrayList<>();
-  private static final List<VmRow> VM_ROWS = new ArrayList<>();
 
   static {
     runs();
@@ -94,7 +78,6 @@ class CallCheckScenario {
     events();
     tables();
     lapic();
-    vms();
   }
 
   private static void row(
@@ -113,11 +96,6 @@ class CallCheckScenario {
   private static void row(
       CallCheck check, String change, Vcpu v, VcpuCommand passes, VcpuCommand fails) {
     row(check, Errno.EINVAL, change, v, passes, v, fails);
-  }
-
-  private static void vmRow(
-      CallCheck check, Errno errno, String change, Vm valid, Vm vm, VmCommand command) {
-    VM_ROWS.add(new VmRow(check, change, valid, command, vm, command, errno));
   }
 
   private static Vcpu dead(Vcpu v) {
@@ -475,66 +453,11 @@ class CallCheckScenario {
     row(CallCheck.LAPIC_X2APIC_ID, Errno.EINVAL, "x2apic mode", v, other, ids, other);
   }
 
-  private static void vms() {
-    Vm fresh = Vm.created("vm1", V6_1, Host.UNKNOWN);
-    Vm inhabited = fresh.withVcpuIds(List.of(0));
-    VmCommand irqchip = new VmCommand.CreateIrqchip(MOMENT);
-    vmRow(CallCheck.VM_DEAD, Errno.EIO, "vm_dead", fresh, fresh.withDead(Answer.YES), irqchip);
-    VmCommand boot = new VmCommand.SetBootCpuId(MOMENT, 1);
-    vmRow(CallCheck.BOOT_CPU_AFTER_VCPU, Errno.EBUSY, "a vCPU exists", fresh, inhabited, boot);
-    vmRow(CallCheck.IRQCHIP_AFTER_VCPU, Errno.EINVAL, "a vCPU exists", fresh, inhabited, irqchip);
-    VmCommand split =
-        new VmCommand.EnableCap(MOMENT, KvmEnableCap.of(KvmCap.KVM_CAP_SPLIT_IRQCHIP, 24));
-    vmRow(CallCheck.IRQCHIP_AFTER_VCPU, Errno.EEXIST, "split", fresh, inhabited, split);
-    for (Vm.Irqchip there : List.of(Vm.Irqchip.KERNEL, Vm.Irqchip.SPLIT)) {
-      vmRow(
-          CallCheck.IRQCHIP_EXISTS,
-          Errno.EEXIST,
-          there.name(),
-          fresh,
-          fresh.withIrqchip(there),
-          irqchip);
-    }
-    VmCommand vcpu = new VmCommand.CreateVcpu(MOMENT, 0);
-    vmRow(CallCheck.VCPU_EXISTS, Errno.EEXIST, "id", fresh, inhabited, vcpu);
-    VmCommand unreadable = new VmCommand.BadPointer(MOMENT, Ioctl.SET_USER_MEMORY_REGION);
-    VM_ROWS.add(
-        new VmRow(
-            CallCheck.ARGUMENT_UNREADABLE,
-            "pointer",
-            fresh,
-            vcpu,
-            fresh,
-            unreadable,
-            Errno.EFAULT));
-    for (int id : new int[] {-1, 4096}) {
-      VmCommand create = new VmCommand.CreateVcpu(MOMENT, id);
-      VM_ROWS.add(
-          new VmRow(CallCheck.VCPU_ID, "id " + id, fresh, vcpu, fresh, create, Errno.EINVAL));
-    }
-    VmCommand third = new VmCommand.CreateVcpu(MOMENT, 2);
-    Vm limited = fresh.withSettings(fresh.settings().withMaxVcpuId(2));
-    vmRow(CallCheck.VCPU_ID, Errno.EINVAL, "KVM_CAP_MAX_VCPU_ID", fresh, limited, third);
-    KvmEnableCap fault = KvmEnableCap.of(KvmCap.KVM_CAP_X86_TRIPLE_FAULT_EVENT, 1);
-    VmCommand enable = new VmCommand.EnableCap(MOMENT, fault);
-    VM_ROWS.add(
-        new VmRow(
-            CallCheck.ENABLE_CAP_FLAGS,
-            "flags",
-            fresh,
-            enable,
-            fresh,
-            new VmCommand.EnableCap(MOMENT, fault.withFlags(1)),
-            Errno.EINVAL));
-    Vm older = fresh.withKernel(VmxGuest.kernel(KernelVersion.V5_17));
-    vmRow(CallCheck.ENABLE_CAP_UNKNOWN, Errno.EINVAL, "on 5.17", fresh, older, enable);
-  }
-
   static Set<CallCheck> covered() {
     // A method of its own: RSM is not a call.
     Set<CallCheck> covered = EnumSet.of(CallCheck.RSM_TO_INVALID_L2);
     ROWS.forEach(row -> covered.add(row.check()));
-    VM_ROWS.forEach(row -> covered.add(row.check()));
+    covered.addAll(VmCallCheckScenario.covered());
     return covered;
   }
 
@@ -552,18 +475,6 @@ class CallCheckScenario {
     assertThat(after.nested()).isSameAs(row.vcpu().nested());
     assertThat(after.platform()).isSameAs(row.vcpu().platform());
     assertThat(after.events()).isSameAs(row.vcpu().events());
-  }
-
-  @ParameterizedTest
-  @FieldSource("VM_ROWS")
-  void one_change_makes_its_check_end_the_vms_call_and_changes_nothing(VmRow row) {
-    assertThat(VmRules.decide(row.valid(), row.passes()).outcome())
-        .isNotInstanceOfAny(Outcome.Refused.class, Outcome.Undecided.class);
-
-    VmRules.Result result = VmRules.decide(row.vm(), row.fails());
-
-    assertThat(result.outcome()).isEqualTo(new Outcome.Refused(row.errno(), row.check()));
-    assertThat(result.after()).isSameAs(row.vm());
   }
 
   @Test
