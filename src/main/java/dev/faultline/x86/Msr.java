@@ -246,20 +246,11 @@ public final class Msr {
   /** HV_X64_VP_INDEX. */
   public static final int HV_X64_VP_INDEX = 0x40000002;
 
-  /** HV_X64_VP_RUNTIME. */
-  public static final int HV_X64_VP_RUNTIME = 0x40000010;
-
   /** HV_X64_TIME_REF_COUNT. */
   public static final int HV_X64_TIME_REF_COUNT = 0x40000020;
 
   /** HV_X64_REFERENCE_TSC. */
   public static final int HV_X64_REFERENCE_TSC = 0x40000021;
-
-  /** HV_X64_TSC_FREQUENCY. */
-  public static final int HV_X64_TSC_FREQUENCY = 0x40000022;
-
-  /** HV_X64_APIC_FREQUENCY. */
-  public static final int HV_X64_APIC_FREQUENCY = 0x40000023;
 
   /** KVM_WALL_CLOCK_NEW. */
   public static final int KVM_WALL_CLOCK_NEW = 0x4b564d00;
@@ -467,11 +458,8 @@ public final class Msr {
     names.put(HV_X64_GUEST_OS_ID, "HV_X64_GUEST_OS_ID");
     names.put(HV_X64_HYPERCALL, "HV_X64_HYPERCALL");
     names.put(HV_X64_VP_INDEX, "HV_X64_VP_INDEX");
-    names.put(HV_X64_VP_RUNTIME, "HV_X64_VP_RUNTIME");
     names.put(HV_X64_TIME_REF_COUNT, "HV_X64_TIME_REF_COUNT");
     names.put(HV_X64_REFERENCE_TSC, "HV_X64_REFERENCE_TSC");
-    names.put(HV_X64_TSC_FREQUENCY, "HV_X64_TSC_FREQUENCY");
-    names.put(HV_X64_APIC_FREQUENCY, "HV_X64_APIC_FREQUENCY");
     names.put(KVM_WALL_CLOCK_NEW, "KVM_WALL_CLOCK_NEW");
     names.put(KVM_SYSTEM_TIME_NEW, "KVM_SYSTEM_TIME_NEW");
     names.put(KVM_ASYNC_PF_EN, "KVM_ASYNC_PF_EN");
