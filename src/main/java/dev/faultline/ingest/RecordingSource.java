@@ -126,6 +126,8 @@ public record RecordingSource(
       return lines;
     }
     return lines;
+  }
+
   /**
    * Opens a recording that may still be written; the reader waits at the end of what is there,
    * until the recording was ended or {@code patience} is.
