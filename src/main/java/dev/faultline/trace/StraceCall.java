@@ -22,7 +22,9 @@ import dev.faultline.trace.Observation.Result;
 import dev.faultline.trace.Observation.Target;
 import dev.faultline.trace.Observation.Traced;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /** One system call as strace prints it, from its name to its result. */
@@ -51,6 +53,8 @@ final class StraceCall {
   private static final int KVMIO = Ioctl.KVMIO;
 
   private final WordCache words = new WordCache();
+  private final Map<String, Ioctl> ioctls = new HashMap<>();
+  private final Map<String, Payload> runs = new HashMap<>();
   private String problem = "";
 
   /** What a line is about. */
@@ -273,7 +277,7 @@ final class StraceCall {
       while (wordTo < to && (isNameByte((byte) (text[wordTo] | ' ')) || text[wordTo] == '_')) {
         wordTo++;
       }
-      Ioctl ioctl = Ioctl.ofName(words.of(text, at, wordTo));
+      Ioctl ioctl = ofName(words.of(text, at, wordTo));
       if (ioctl != null) {
         return ioctl;
       }
@@ -354,7 +358,7 @@ final class StraceCall {
         where);
   }
 
-  private static Payload payload(byte[] text, Ioctl ioctl, Parsed parsed) {
+  private Payload payload(byte[] text, Ioctl ioctl, Parsed parsed) {
     if (ioctl == Ioctl.RUN) {
       return run(parsed);
     }
@@ -377,19 +381,35 @@ final class StraceCall {
     };
   }
 
-  private static Payload run(Parsed parsed) {
-    KvmExit exit = null;
-    for (KvmExit known : KvmExit.values()) {
-      if (known.name().equals(parsed.exit())) {
-        exit = known;
+  /** One payload for all KVM_RUNs that returned alike, since a trace holds millions of them. */
+  private Payload run(Parsed parsed) {
+    Payload known = runs.get(parsed.exit());
+    if (known != null) {
+      return known;
+    }
+    for (KvmExit exit : KvmExit.values()) {
+      if (exit.name().equals(parsed.exit())) {
+        Bytes page = KvmRun.zero().withExitReason(exit.number()).raw();
+        Payload payload =
+            new Payload(
+                Bytes.EMPTY, Bytes.EMPTY, Bytes.EMPTY, page, Extras.NONE, Holding.EXIT_REASON);
+        runs.put(parsed.exit(), payload);
+        return payload;
       }
     }
-    if (exit == null) {
-      return Payload.UNSEEN;
+    return Payload.UNSEEN;
+  }
+
+  /** The ioctl of that name; looked for among all only once. */
+  private @Nullable Ioctl ofName(String name) {
+    Ioctl known = ioctls.get(name);
+    if (known == null) {
+      known = Ioctl.ofName(name);
+      if (known != null) {
+        ioctls.put(name, known);
+      }
     }
-    Bytes page = KvmRun.zero().withExitReason(exit.number()).raw();
-    return new Payload(
-        Bytes.EMPTY, Bytes.EMPTY, Bytes.EMPTY, page, Extras.NONE, Holding.EXIT_REASON);
+    return known;
   }
 
   private static Payload struct(PrintedValue printed, StructLayout layout, boolean written) {

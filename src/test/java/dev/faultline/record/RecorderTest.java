@@ -140,9 +140,11 @@ final class RecorderTest {
         Program.start(
             Program.recorder("-o", recording, "--probe", "--", program, "kvm", beats),
             folder.resolve("told"));
+    List<ProcessHandle> left = new ArrayList<>();
     try {
       awaitBeat(beats, 500);
       ProcessHandle probed = recorder.children().findFirst().orElseThrow();
+      left.add(probed);
       assertThat(Program.state(probed.pid())).isNotIn('Z', '\0');
       recorder.destroy();
 
@@ -155,8 +157,8 @@ final class RecorderTest {
       assertThat(names).filteredOn("KVM_GET_SREGS"::equals).hasSizeGreaterThan(500);
       assertThat(names).filteredOn("KVM_GET_VCPU_EVENTS"::equals).hasSizeGreaterThan(500);
     } finally {
-      recorder.descendants().forEach(ProcessHandle::destroyForcibly);
-      kill(recorder);
+      end(recorder);
+      left.forEach(ProcessHandle::destroyForcibly);
     }
   }
 
@@ -189,7 +191,7 @@ final class RecorderTest {
         runsOn(spinning, beats);
         assertSound(recording);
       } finally {
-        kill(recorder);
+        end(recorder);
         if (spinning != null) {
           spinning.destroyForcibly();
         }
@@ -216,7 +218,7 @@ final class RecorderTest {
         assertThat(Program.read(recording))
             .anyMatch(o -> o instanceof Observation.Exited exited && exited.signal() == 9);
       } finally {
-        kill(recorder);
+        end(recorder);
       }
     }
   }
@@ -278,6 +280,12 @@ final class RecorderTest {
     return count.length < Long.BYTES
         ? -1
         : ByteBuffer.wrap(count).order(ByteOrder.LITTLE_ENDIAN).getLong();
+  }
+
+  /** Ends a recorder and what it records, which would survive it. */
+  private static void end(Process recorder) {
+    recorder.descendants().forEach(ProcessHandle::destroyForcibly);
+    kill(recorder);
   }
 
   private static void kill(@Nullable Process process) {

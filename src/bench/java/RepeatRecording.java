@@ -15,7 +15,7 @@ import java.util.zip.GZIPInputStream;
  * Makes a long recording of a short one: the same calls again and again, each time on new VMs, with
  * sequence numbers and times that go on.
  *
- * <p>{@code java tests/bench/RepeatRecording.java SOURCE TIMES TARGET}, where SOURCE is {@code
+ * <p>{@code java src/bench/java/RepeatRecording.java SOURCE TIMES TARGET}, where SOURCE is {@code
  * NAME.jsonl.gz} with {@code NAME.ftrace.txt.gz} and {@code NAME.meta.json} beside it, and TARGET a
  * path without suffix.
  */
