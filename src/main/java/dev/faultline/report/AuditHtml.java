@@ -71,7 +71,13 @@ public final class AuditHtml implements AuditReport {
       long count = result.findings().stream().filter(f -> f.severity() == severity).count();
       if (count > 0) {
         words.add(
-            "<span class=" + severity.word() + ">" + count + " " + severity.word() + "</span>");
+            "<span class="
+                + severity.word()
+                + ">"
+                + count
+                + " "
+                + AuditText.plural(severity, count)
+                + "</span>");
       }
     }
     return words.isEmpty() ? "<span class=clean>no finding</span>" : String.join(", ", words);

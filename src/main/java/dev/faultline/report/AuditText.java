@@ -85,7 +85,7 @@ public final class AuditText implements AuditReport {
     return String.join(", ", words);
   }
 
-  private static String plural(Severity severity, long count) {
+  static String plural(Severity severity, long count) {
     return switch (severity) {
       case ERROR -> count == 1 ? "error" : "errors";
       case WARNING -> count == 1 ? "warning" : "warnings";
