@@ -10,6 +10,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
@@ -28,6 +29,7 @@ final class ChunkFile implements AutoCloseable {
   private static final int CHUNK_SIZE = 256 << 10;
   private static final long LONGEST_WAIT_NS = 200_000_000;
   private static final int WAITING_CHUNKS = 32;
+  private static final long LONGEST_START_SECONDS = 10;
 
   private final Path path;
   private final FileChannel channel;
@@ -35,7 +37,9 @@ final class ChunkFile implements AutoCloseable {
   private final BlockingQueue<Piece> waiting = new ArrayBlockingQueue<>(WAITING_CHUNKS);
   private final ReentrantLock lock = new ReentrantLock();
   private final LineBuffer lines = new LineBuffer();
+  private final CountDownLatch firstWritten = new CountDownLatch(1);
   private long begunNs;
+  private boolean begun;
   private volatile @Nullable IOException failure;
 
   private ChunkFile(Path path, FileChannel channel) {
@@ -82,11 +86,27 @@ final class ChunkFile implements AutoCloseable {
   void ended() {
     try {
       lines.end();
-      if (lines.size() >= CHUNK_SIZE || System.nanoTime() - begunNs > LONGEST_WAIT_NS) {
+      boolean due = System.nanoTime() - begunNs > LONGEST_WAIT_NS;
+      if (!begun || due || lines.size() >= CHUNK_SIZE) {
         hand(lines.take());
+      }
+      if (!begun) {
+        begun = true;
+        awaitFirst();
       }
     } finally {
       lock.unlock();
+    }
+  }
+
+  /** The file is a recording before the program goes on, whenever the recorder is killed. */
+  private void awaitFirst() {
+    try {
+      if (!firstWritten.await(LONGEST_START_SECONDS, TimeUnit.SECONDS)) {
+        failure = new IOException("the disk takes longer than " + LONGEST_START_SECONDS + " s");
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
     }
   }
 
@@ -170,6 +190,8 @@ final class ChunkFile implements AutoCloseable {
     } catch (IOException e) {
       failure = e;
       cutTo(good);
+    } finally {
+      firstWritten.countDown();
     }
   }
 
