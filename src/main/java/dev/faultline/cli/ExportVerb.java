@@ -6,7 +6,7 @@ import com.fasterxml.jackson.dataformat.csv.CsvSchema;
 import dev.faultline.ErrorCode;
 import dev.faultline.StoreException;
 import dev.faultline.UsageException;
-import dev.faultline.ingest.Inputs;
+import dev.faultline.ingest.RecordingExcerpt;
 import dev.faultline.ingest.RecordingSource;
 import dev.faultline.report.PerfettoTrace;
 import dev.faultline.timeline.TimelineListener;
@@ -17,6 +17,7 @@ import dev.faultline.trace.Observation;
 import dev.faultline.trace.Observation.Call;
 import dev.faultline.trace.ObservationReader;
 import dev.faultline.trace.RecordingText;
+import dev.faultline.trace.TraceText;
 import java.io.BufferedWriter;
 import java.io.IOException;
 import java.io.OutputStream;
@@ -45,7 +46,7 @@ final class ExportVerb implements Verb {
           .arity("1")
           .required(true)
           .type(Path.class)
-          .description("A recording or a trace.")
+          .description("A recording, a trace, or a timeline of the store.")
           .build();
   private final OptionSpec target =
       OptionSpec.builder("--to")
@@ -81,21 +82,21 @@ final class ExportVerb implements Verb {
 
   @Override
   public Integer call() {
-    List<RecordingSource> sources = Inputs.open(input.<Path>getValue());
-    if (sources.size() != 1) {
-      throw new UsageException(
-          ErrorCode.USAGE,
-          "export: expected one recording, found a folder of "
-              + sources.size()
-              + "; name one of them");
+    try (InputFinder inputs = common.inputs()) {
+      return export(StateVerb.one(inputs, input.<Path>getValue()));
     }
-    RecordingSource source = sources.getFirst();
+  }
+
+  private int export(RecordingSource source) {
     Path file = output.<Path>getValue();
     String format = target.<String>getValue();
     try (OutputStream out = open(file)) {
       switch (format) {
         case "perfetto" -> perfetto(source, out);
-        case "jsonl" -> jsonl(source, out);
+        case "jsonl" -> {
+          jsonl(source, out);
+          beside(source, file);
+        }
         case "csv" -> csv(source, out);
         default ->
             throw new UsageException(
@@ -146,11 +147,34 @@ final class ExportVerb implements Verb {
       while (reader.hasNext()) {
         text.write(reader.next());
       }
-      if (reader.mergeReport() != null && reader.format() == InputFormat.RECORDING) {
+      if (source.isOneFile()
+          && reader.mergeReport() != null
+          && reader.format() == InputFormat.RECORDING) {
         say("the trace beside the recording is not part of it: copy it to NAME.ftrace.txt");
       }
     }
     writer.flush();
+  }
+
+  /** What a timeline knows besides: no file could be copied. */
+  private static void beside(RecordingSource source, Path file) throws IOException {
+    if (source.isOneFile()) {
+      return;
+    }
+    RecordingExcerpt.writeFacts(source, file);
+    try (ObservationReader reader = source.open()) {
+      if (!reader.hasNext() || reader.mergeReport() == null) {
+        return;
+      }
+      try (Writer writer = Files.newBufferedWriter(RecordingExcerpt.traceBeside(file))) {
+        TraceText text = new TraceText(writer);
+        while (reader.hasNext()) {
+          if (reader.next() instanceof Call call) {
+            text.write(call);
+          }
+        }
+      }
+    }
   }
 
   private void csv(RecordingSource source, OutputStream out) throws IOException {

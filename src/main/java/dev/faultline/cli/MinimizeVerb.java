@@ -11,11 +11,11 @@ import dev.faultline.reorder.Symptom;
 import dev.faultline.reorder.Symptoms;
 import dev.faultline.report.Minimized;
 import dev.faultline.timeline.Reexecution;
+import dev.faultline.trace.InputFormat;
 import dev.faultline.trace.KernelFacts;
 import dev.faultline.trace.Observation;
 import dev.faultline.trace.ObservationReader;
 import dev.faultline.trace.RecordedCalls;
-import dev.faultline.trace.RecordingReader;
 import dev.faultline.vcpu.KernelModel;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -39,7 +39,7 @@ final class MinimizeVerb implements Verb {
           .arity("1")
           .required(true)
           .type(Path.class)
-          .description("A recording.")
+          .description("A recording, or a timeline of the store.")
           .build();
   private final OptionSpec at =
       OptionSpec.builder("--at")
@@ -85,7 +85,12 @@ final class MinimizeVerb implements Verb {
 
   @Override
   public Integer call() throws IOException {
-    RecordingSource source = StateVerb.one(input.<Path>getValue());
+    try (InputFinder inputs = common.inputs()) {
+      return minimize(StateVerb.one(inputs, input.<Path>getValue()));
+    }
+  }
+
+  private int minimize(RecordingSource source) throws IOException {
     CommonOptions.Format format = common.format();
     KernelModel kernel = common.kernel(KernelFacts.model(source.readFacts()));
     Goal goal = goal(source, kernel);
@@ -173,7 +178,7 @@ final class MinimizeVerb implements Verb {
   /** Of a trace in another format a line alone tells nothing. */
   private static void demandRecording(RecordingSource source) {
     try (ObservationReader reader = source.open()) {
-      if (!(reader instanceof RecordingReader)) {
+      if (reader.format() != InputFormat.RECORDING) {
         throw new UsageException(
             ErrorCode.USAGE,
             source.name()

@@ -35,7 +35,7 @@ final class ReorderVerb implements Verb {
           .arity("1")
           .required(true)
           .type(Path.class)
-          .description("A recording.")
+          .description("A recording, or a timeline of the store.")
           .build();
   private final OptionSpec from =
       OptionSpec.builder("--from")
@@ -102,7 +102,12 @@ final class ReorderVerb implements Verb {
 
   @Override
   public Integer call() throws IOException {
-    RecordingSource source = StateVerb.one(input.<Path>getValue());
+    try (InputFinder inputs = common.inputs()) {
+      return reorder(StateVerb.one(inputs, input.<Path>getValue()));
+    }
+  }
+
+  private int reorder(RecordingSource source) throws IOException {
     CommonOptions.Format format = common.format();
     long bytes = bytes();
     Window window =

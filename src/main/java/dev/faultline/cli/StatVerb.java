@@ -1,7 +1,6 @@
 package dev.faultline.cli;
 
 import com.fasterxml.jackson.core.JsonGenerator;
-import dev.faultline.ingest.Inputs;
 import dev.faultline.ingest.RecordingSource;
 import dev.faultline.report.Json;
 import dev.faultline.report.StatJson;
@@ -30,7 +29,7 @@ final class StatVerb implements Verb {
           .arity("1")
           .required(true)
           .type(Path.class)
-          .description("A recording, a trace, or a folder of them.")
+          .description("A recording, a trace, a folder of them, or a timeline of the store.")
           .build();
   private final OptionSpec byVcpu =
       OptionSpec.builder("--by-vcpu")
@@ -57,7 +56,12 @@ final class StatVerb implements Verb {
 
   @Override
   public Integer call() throws IOException {
-    List<RecordingSource> sources = Inputs.open(input.<Path>getValue());
+    try (InputFinder inputs = common.inputs()) {
+      return stat(inputs.open(input.<Path>getValue()));
+    }
+  }
+
+  private int stat(List<RecordingSource> sources) throws IOException {
     PrintWriter out = spec.commandLine().getOut();
     boolean json = common.format() == CommonOptions.Format.JSON;
     StatText text = new StatText(out, common.ink(), byVcpu.<Boolean>getValue());

@@ -2,7 +2,6 @@ package dev.faultline.cli;
 
 import dev.faultline.ErrorCode;
 import dev.faultline.UsageException;
-import dev.faultline.ingest.Inputs;
 import dev.faultline.ingest.RecordingSource;
 import dev.faultline.report.StateAt;
 import dev.faultline.report.StateJson;
@@ -104,11 +103,6 @@ final class StateVerb implements Verb {
 
   private static StateSeek.Asked asked(String option, String text) {
     return new StateSeek.Asked(option, AskedMoment.parse(option, text));
-  }
-
-  /** The one recording of a file or folder. */
-  static RecordingSource one(Path path) {
-    return one(path, Inputs.open(path));
   }
 
   /** The one recording of an input, which may be a timeline of the store. */

@@ -3,11 +3,14 @@ package dev.faultline.ingest;
 import dev.faultline.ErrorCode;
 import dev.faultline.StoreException;
 import dev.faultline.trace.Observation;
+import dev.faultline.trace.RecordingText;
+import dev.faultline.trace.TraceText;
 import java.io.BufferedReader;
 import java.io.BufferedWriter;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.InputStreamReader;
+import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -31,6 +34,8 @@ import org.jspecify.annotations.Nullable;
  */
 public final class RecordingExcerpt {
   private static final String LINES = ".jsonl";
+  private static final String TRACE = ".ftrace.txt";
+  private static final String FACTS = ".meta.json";
   private static final Pattern MARKER = Pattern.compile("kvmrec seq=(\\d+) (enter|exit)");
   private static final Pattern TIME = Pattern.compile("\\s(\\d+)\\.(\\d{6}):\\s");
   private static final long US = 1000;
@@ -48,9 +53,12 @@ public final class RecordingExcerpt {
       RecordingSource source, List<Observation> kept, Path file, boolean withTrace) {
     String name = Inputs.fileName(file);
     String base = name.endsWith(LINES) ? name.substring(0, name.length() - LINES.length()) : name;
-    Path trace = file.resolveSibling(base + ".ftrace.txt");
-    Path facts = file.resolveSibling(base + ".meta.json");
+    Path trace = traceBeside(file);
+    Path facts = beside(file, FACTS);
     try {
+      if (!source.isOneFile()) {
+        return fromObservations(source, kept, file, withTrace);
+      }
       lines(source, kept, file);
       Path written = source.trace() == null || !withTrace ? null : trace;
       if (written != null) {
@@ -70,6 +78,53 @@ public final class RecordingExcerpt {
           file + ": expected a file that can be written, found " + e.getMessage(),
           e);
     }
+  }
+
+  /** The name of what lies beside a recording: that of its file, without what tells its format. */
+  private static Path beside(Path file, String ending) {
+    String name = Inputs.fileName(file);
+    int at = name.indexOf(LINES);
+    return file.resolveSibling((at < 0 ? name : name.substring(0, at)) + ending);
+  }
+
+  /** Where the trace of a recording is written. */
+  public static Path traceBeside(Path file) {
+    return beside(file, TRACE);
+  }
+
+  /** Writes the facts of a recording beside it. */
+  public static Path writeFacts(RecordingSource source, Path file) throws IOException {
+    Path facts = beside(file, FACTS);
+    try (OutputStream out = Files.newOutputStream(facts)) {
+      source.readFacts().write(out);
+    }
+    return facts;
+  }
+
+  /** Of a timeline there are no lines to be copied: they are written anew. */
+  private static RecordingSource fromObservations(
+      RecordingSource source, List<Observation> kept, Path file, boolean withTrace)
+      throws IOException {
+    Path trace = withTrace ? traceBeside(file) : null;
+    try (BufferedWriter out = Files.newBufferedWriter(file, StandardCharsets.UTF_8);
+        RecordingText text = new RecordingText(out)) {
+      for (Observation each : kept) {
+        text.write(each);
+      }
+    }
+    if (trace != null) {
+      try (BufferedWriter out = Files.newBufferedWriter(trace, StandardCharsets.UTF_8)) {
+        TraceText text = new TraceText(out);
+        for (Observation each : kept) {
+          if (each instanceof Observation.Call call) {
+            text.write(call);
+          }
+        }
+      }
+    }
+    String name = Inputs.fileName(file);
+    String base = name.endsWith(LINES) ? name.substring(0, name.length() - LINES.length()) : name;
+    return new RecordingSource(base, file, trace, writeFacts(source, file));
   }
 
   private static BufferedReader reader(Path file) {

@@ -46,6 +46,11 @@ public record RecordingSource(
     return new RecordingSource(stored.name(), Path.of(stored.name()), null, null, stored);
   }
 
+  /** Whether its lines are those of a file, which may be copied. */
+  public boolean isOneFile() {
+    return stored == null;
+  }
+
   private static final int LONGEST_START = 1 << 18;
   private static final String START = "\"ev\":\"start\"";
   private static final String KERNEL = "\"kernel\":";

@@ -1,6 +1,7 @@
 package dev.faultline.trace;
 
 import com.fasterxml.jackson.core.JsonFactory;
+import com.fasterxml.jackson.core.JsonGenerator;
 import com.fasterxml.jackson.core.JsonLocation;
 import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonProcessingException;
@@ -11,7 +12,9 @@ import dev.faultline.ErrorCode;
 import dev.faultline.FormatException;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.OutputStream;
 import java.util.Collections;
+import java.util.Map;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
@@ -142,6 +145,25 @@ public record RecordingFacts(
         throw wrong(source, json, "at most " + MAX_PARAMS + " params");
       }
       params.put(param, text(source, json, param));
+    }
+  }
+
+  /** Writes the facts as {@link #read} reads them. */
+  public void write(OutputStream out) throws IOException {
+    try (JsonGenerator json = JSON.createGenerator(out)) {
+      json.writeStartObject();
+      json.writeStringField("name", name);
+      json.writeStringField("cmd", command);
+      if (!kernel.isEmpty()) {
+        json.writeStringField("kernel", kernel);
+      }
+      json.writeStringField("insmod_params", insmodParams);
+      json.writeObjectFieldStart("params");
+      for (Map.Entry<String, String> param : params.entrySet()) {
+        json.writeStringField(param.getKey(), param.getValue());
+      }
+      json.writeEndObject();
+      json.writeEndObject();
     }
   }
 

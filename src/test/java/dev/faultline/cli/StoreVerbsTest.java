@@ -53,6 +53,33 @@ final class StoreVerbsTest {
   }
 
   @Test
+  void a_stored_timeline_is_counted_reordered_minimized_and_exported_as_its_file_is()
+      throws IOException {
+    imported("vmx_invalid_nested_guest_state");
+    imported("fuzz-restore-order");
+    same("vmx_invalid_nested_guest_state", "stat");
+    same("vmx_invalid_nested_guest_state", "stat", "--by-vcpu", "--format", "json");
+    same("fuzz-restore-order", "reorder", "--from", "seq:1334", "--to", "seq:1343");
+    for (String format : List.of("csv", "perfetto", "jsonl")) {
+      Path ofStore = folder.resolve("store." + format);
+      Path ofFile = folder.resolve("file." + format);
+      String timeline = "vmx_invalid_nested_guest_state";
+      run("export", timeline, "--to", format, "-o", ofStore);
+      CommandLines.run(
+          "export", CommandLines.timeline(timeline), "--to", format, "-o", ofFile);
+      assertThat(ofStore).hasSameBinaryContentAs(ofFile);
+    }
+    CommandLines.Ended exported = CommandLines.run("verify", folder.resolve("store.jsonl"));
+    assertThat(exported.out()).contains("confirmed by the tracepoint", "Linux 6.1", "no divergence");
+    Path least = folder.resolve("least.jsonl");
+    CommandLines.Ended minimized =
+        run("minimize", "vmx_invalid_nested_guest_state", "-o", least);
+    assertThat(minimized.out()).contains("came down to 6 and their trace");
+    assertThat(CommandLines.run("verify", least).out())
+        .contains("TR_UNUSABLE", "confirmed by the tracepoint");
+  }
+
+  @Test
   void states_of_a_long_timeline_are_those_of_its_file() {
     imported("scn_d");
     for (String moment : List.of("0", "2047", "5000", "9999", "seq:1500", "seq:2000", "12733")) {
