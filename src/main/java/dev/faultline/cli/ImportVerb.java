@@ -81,6 +81,7 @@ final class ImportVerb implements Verb {
       for (RecordingSource source : sources) {
         done.add(imported(store, source, name == null ? source.name() : name, progress));
       }
+      progress.tell("listing");
       store.list();
     }
     PrintWriter out = spec.commandLine().getOut();

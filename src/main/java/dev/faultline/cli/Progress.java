@@ -62,10 +62,8 @@ final class Progress implements AutoCloseable {
     ProgressBar bar =
         new ProgressBarBuilder()
             .setInitialMax(lines)
-            .setUnit(" lines", 1)
-            .setStyle(ProgressBarStyle.ASCII)
+            .setRenderer(new ImportBar())
             .setUpdateIntervalMillis(INTERVAL_MS)
-            .showSpeed()
             .setConsumer(new DelegatingProgressBarConsumer(Progress::print, WIDTH))
             .build();
     return new Progress(false, bar);
@@ -75,6 +73,13 @@ final class Progress implements AutoCloseable {
   void linesDone(int lines) {
     if (bar != null) {
       bar.stepBy(lines);
+    }
+  }
+
+  /** Tells what is done once all lines are read. */
+  void tell(String what) {
+    if (bar != null) {
+      bar.setExtraMessage(what);
     }
   }
 

@@ -176,8 +176,7 @@ public final class TraceText {
       case TraceEvent.IoctlEntered e ->
           ("fd: 0x" + Integer.toHexString(e.fd()) + ", cmd: 0x" + Integer.toHexString(e.cmd()))
               + (", arg: 0x" + hex(e.arg()));
-      case TraceEvent.IoctlReturned e ->
-          e.ret() < 0 ? "-0x" + hex(-e.ret()) : "0x" + hex(e.ret());
+      case TraceEvent.IoctlReturned e -> e.ret() < 0 ? "-0x" + hex(-e.ret()) : "0x" + hex(e.ret());
       case TraceEvent.Marker e -> e.text();
       case TraceEvent.Other e -> e.text();
       case TraceEvent.VmEntry _,

@@ -65,15 +65,14 @@ final class StoreVerbsTest {
       Path ofFile = folder.resolve("file." + format);
       String timeline = "vmx_invalid_nested_guest_state";
       run("export", timeline, "--to", format, "-o", ofStore);
-      CommandLines.run(
-          "export", CommandLines.timeline(timeline), "--to", format, "-o", ofFile);
+      CommandLines.run("export", CommandLines.timeline(timeline), "--to", format, "-o", ofFile);
       assertThat(ofStore).hasSameBinaryContentAs(ofFile);
     }
     CommandLines.Ended exported = CommandLines.run("verify", folder.resolve("store.jsonl"));
-    assertThat(exported.out()).contains("confirmed by the tracepoint", "Linux 6.1", "no divergence");
+    assertThat(exported.out())
+        .contains("confirmed by the tracepoint", "Linux 6.1", "no divergence");
     Path least = folder.resolve("least.jsonl");
-    CommandLines.Ended minimized =
-        run("minimize", "vmx_invalid_nested_guest_state", "-o", least);
+    CommandLines.Ended minimized = run("minimize", "vmx_invalid_nested_guest_state", "-o", least);
     assertThat(minimized.out()).contains("came down to 6 and their trace");
     assertThat(CommandLines.run("verify", least).out())
         .contains("TR_UNUSABLE", "confirmed by the tracepoint");
