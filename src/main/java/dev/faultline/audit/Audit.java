@@ -222,6 +222,11 @@ public final class Audit {
     if (note.text().contains("arch_prctl") || note.kind().contains("arch_prctl")) {
       scene.askedPermission();
     }
+    if (note.kind().equals("mark")) {
+      for (RuleFamily family : families) {
+        family.printed(note.text(), scene, findings);
+      }
+    }
     if (!note.kind().equals("close")) {
       return;
     }

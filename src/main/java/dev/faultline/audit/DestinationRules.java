@@ -5,6 +5,7 @@ import dev.faultline.kvm.KvmCpuid2;
 import dev.faultline.kvm.KvmNestedState;
 import dev.faultline.x86.Msr;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /** R90 and R91: whether the destination can take what was saved. */
 final class DestinationRules implements RuleFamily {
@@ -49,6 +50,9 @@ final class DestinationRules implements RuleFamily {
               "Audit the recording with --kernel of the destination: rules with a range of kernels"
                   + " are judged by it."));
 
+  /** The last KVM_SET_MSRS of which it was not recorded which MSRs it names. */
+  private @Nullable Step unseen;
+
   @Override
   public List<Rule> rules() {
     return List.of(R90, R91);
@@ -58,7 +62,8 @@ final class DestinationRules implements RuleFamily {
   public void vcpuCall(Step step, Findings findings) {
     Call call = step.call();
     if (call.ioctl() == Ioctl.SET_MSRS) {
-      refused(step, findings);
+      unseen = call.unseen() ? step : null;
+      refused(step, RestoreRules.refused(call), findings);
     }
     if (call.ioctl() == Ioctl.SET_CPUID2 && call.done()) {
       KvmCpuid2 table = Window.cpuidOf(call);
@@ -75,6 +80,16 @@ final class DestinationRules implements RuleFamily {
   }
 
   @Override
+  public void printed(String text, Scene scene, Findings findings) {
+    Step step = unseen;
+    Complaint complaint = Complaint.in(text);
+    if (step != null && complaint != null && complaint.ioctl() == Ioctl.SET_MSRS) {
+      unseen = null;
+      refused(step, complaint.msr(), findings);
+    }
+  }
+
+  @Override
   public void run(Step step, Findings findings) {
     if (step.vcpu().written().isFullRestore()
         && !step.vcpu().hasRun()
@@ -84,9 +99,8 @@ final class DestinationRules implements RuleFamily {
     }
   }
 
-  private static void refused(Step step, Findings findings) {
+  private static void refused(Step step, int msr, Findings findings) {
     Call call = step.call();
-    int msr = RestoreRules.refused(call);
     if (msr == -1 || !isFeature(msr) || step.vcpu().hasRun()) {
       return;
     }

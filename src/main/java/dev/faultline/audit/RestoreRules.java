@@ -169,6 +169,9 @@ final class RestoreRules implements RuleFamily {
 
   private final TreeMap<String, List<Call>> shorts = new TreeMap<>();
 
+  /** The last call on MSRs of which it was not recorded which MSRs it names. */
+  private @Nullable Call unseen;
+
   @Override
   public List<Rule> rules() {
     return List.of(R30, R31, R32, R33, R34, R40, R41, R42, R44, R49);
@@ -241,18 +244,47 @@ final class RestoreRules implements RuleFamily {
           case null, default -> -1;
         };
     if (asked < 0) {
+      unseen = call;
       if (call.done()) {
         findings.cannotTell(R44, "how many MSRs a call named was not recorded");
       }
+      if (call.ret() == 0 && call.ioctl() == Ioctl.SET_MSRS) {
+        keep(step.vcpu(), call);
+      }
       return;
     }
-    if (call.ret() >= asked) {
-      return;
+    unseen = null;
+    if (call.ret() < asked) {
+      keep(step.vcpu(), call);
     }
-    List<Call> kept = shorts.computeIfAbsent(step.vcpu().name(), _ -> new ArrayList<>());
+  }
+
+  private void keep(VcpuTrack vcpu, Call call) {
+    List<Call> kept = shorts.computeIfAbsent(vcpu.name(), _ -> new ArrayList<>());
     if (kept.size() < MAX_SHORT) {
       kept.add(call);
     }
+  }
+
+  @Override
+  public void printed(String text, Scene scene, Findings findings) {
+    Call call = unseen;
+    Complaint complaint = Complaint.in(text);
+    if (complaint == null || call == null || complaint.ioctl() != call.ioctl()) {
+      return;
+    }
+    unseen = null;
+    shorts.getOrDefault(call.lane(), new ArrayList<>()).remove(call);
+    findings.add(
+        R44,
+        call.as("returns " + call.ret()),
+        call.name()
+            + " stops at "
+            + MsrNames.of(complaint.msr())
+            + (complaint.value().isEmpty() ? "" : ", to be written with " + complaint.value())
+            + ", as the program itself says: "
+            + Math.max(call.ret(), 0)
+            + " entries are processed");
   }
 
   /** The MSR that a call stopped at; -1 if it was refused as a whole. */
@@ -348,6 +380,16 @@ final class RestoreRules implements RuleFamily {
       return;
     }
     for (Call call : calls) {
+      if (call.unseen()) {
+        findings.add(
+            R44,
+            Severity.WARNING,
+            call.as("returns 0"),
+            call.name()
+                + " processes no entry: its first MSR is refused, unless it names none (which it"
+                + " names was not recorded)");
+        continue;
+      }
       int msr = refused(call);
       boolean writes = call.ioctl() == Ioctl.SET_MSRS;
       MsrWrite later = (writes ? vcpu.written() : vcpu.read()).msr(msr);

@@ -10,6 +10,9 @@ interface RuleFamily {
   /** A call on a vCPU other than KVM_RUN; the tracks are as they were before it. */
   default void vcpuCall(Step step, Findings findings) {}
 
+  /** The recorded program printed something, or had it noted. */
+  default void printed(String text, Scene scene, Findings findings) {}
+
   /** A call on a VM; the tracks are as they were before it. */
   default void vmCall(VmTrack vm, Call call, Findings findings) {}
 

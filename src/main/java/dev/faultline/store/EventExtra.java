@@ -11,6 +11,8 @@ import java.util.TreeMap;
  * none; their time is that of the recording.
  */
 record EventExtra(Instant time, SortedMap<String, String> metadata) {
+  private static final long NANOS_PER_SECOND = 1_000_000_000L;
+
   EventExtra {
     metadata = Collections.unmodifiableSortedMap(new TreeMap<>(metadata));
   }
@@ -28,6 +30,12 @@ record EventExtra(Instant time, SortedMap<String, String> metadata) {
   static EventExtra read(ByteSource in) {
     long seconds = in.signed();
     long nanos = in.number();
+    if (seconds < Instant.MIN.getEpochSecond()
+        || seconds > Instant.MAX.getEpochSecond()
+        || nanos < 0
+        || nanos >= NANOS_PER_SECOND) {
+      throw in.damaged("a time");
+    }
     int count = in.count(2);
     TreeMap<String, String> metadata = new TreeMap<>();
     for (int i = 0; i < count; i++) {

@@ -2,7 +2,9 @@ package dev.faultline.timeline;
 
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.TreeMap;
 
 /**
@@ -17,9 +19,10 @@ public final class Statistics {
   private static final int MAX_ROWS = 1 << 14;
   private static final String BEYOND = "(others)";
 
-  private final TreeMap<Key, Row> ioctls = new TreeMap<>(Key.ORDER);
-  private final TreeMap<Key, Row> returns = new TreeMap<>(Key.ORDER);
-  private final TreeMap<Key, Row> exits = new TreeMap<>(Key.ORDER);
+  // Looked into once a call; put into order only when they are given out.
+  private final Map<Key, Row> ioctls = new HashMap<>();
+  private final Map<Key, Row> returns = new HashMap<>();
+  private final Map<Key, Row> exits = new HashMap<>();
   private long calls;
   private long firstNs = -1;
   private long lastNs = -1;
@@ -115,7 +118,7 @@ public final class Statistics {
     lastNs = Math.max(lastNs, toNs);
   }
 
-  private static Row row(TreeMap<Key, Row> table, String lane, String level, String name) {
+  private static Row row(Map<Key, Row> table, String lane, String level, String name) {
     Key key = new Key(lane, level, name);
     Row row = table.get(key);
     if (row == null) {
@@ -150,7 +153,7 @@ public final class Statistics {
     return sorted(exits);
   }
 
-  private static List<Total> sorted(TreeMap<Key, Row> table) {
+  private static List<Total> sorted(Map<Key, Row> table) {
     List<Total> totals = new ArrayList<>();
     table.forEach((key, row) -> totals.add(row.total(key)));
     totals.sort(

@@ -2,7 +2,7 @@ package dev.faultline.trace;
 
 import dev.faultline.kvm.FdKind;
 import dev.faultline.kvm.Ioctl;
-import java.util.TreeMap;
+import java.util.HashMap;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -15,7 +15,7 @@ final class Descriptors {
   private static final int MAX_OPEN = 1 << 16;
 
   private final Names names;
-  private final TreeMap<Integer, Known> open;
+  private final HashMap<Integer, Known> open;
 
   /** A descriptor: its kind, and its name as recordings have it. */
   record Known(FdKind kind, String obj) {
@@ -43,12 +43,12 @@ final class Descriptors {
 
   Descriptors(Names names) {
     this.names = names;
-    this.open = new TreeMap<>();
+    this.open = new HashMap<>();
   }
 
   private Descriptors(Descriptors from) {
     this.names = from.names;
-    this.open = new TreeMap<>(from.open);
+    this.open = new HashMap<>(from.open);
   }
 
   /** Those of a child that has copies of them. */

@@ -102,7 +102,7 @@ public enum InputFormat {
       return true;
     }
     return switch (StraceCall.kind(text, at, to)) {
-      case IOCTL, DESCRIPTOR, OTHER ->
+      case IOCTL, DESCRIPTOR, MESSAGE, OTHER ->
           Ascii.find(text, at, to, ") = ") >= 0
               || Ascii.find(text, at, to, ") ") >= 0
               || Ascii.find(text, at, to, "<unfinished ...>") >= 0;

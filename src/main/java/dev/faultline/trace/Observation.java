@@ -252,7 +252,7 @@ public sealed interface Observation {
       long seq, long enterNs, long tid, int fd, String fdKind, String obj, int ret, String where)
       implements Observation {}
 
-  /** What the recorded program wanted to have noted. */
+  /** What the recorded program wanted to have noted, or printed on its standard error output. */
   record Mark(long seq, long enterNs, long tid, String text, String where) implements Observation {}
 
   /**

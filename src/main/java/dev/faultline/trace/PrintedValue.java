@@ -28,6 +28,10 @@ import org.jspecify.annotations.Nullable;
 final class PrintedValue {
   private static final int MAX_DEPTH = 8;
   private static final int MAX_FIELDS = 1 << 16;
+
+  /** Those of 64 bits, written in decimal. */
+  private static final int MAX_DIGITS = 20;
+
   private final byte[] text;
   private final int end;
   private final SequencedMap<String, Long> fields = new LinkedHashMap<>();
@@ -57,6 +61,11 @@ final class PrintedValue {
    * @return null if it is neither
    */
   static @Nullable Long number(byte[] text, int from, int to) {
+    // Nearly all are plain numbers; for those nothing has to be made ready.
+    Long plain = plain(text, from, to);
+    if (plain != null) {
+      return plain;
+    }
     PrintedValue value = new PrintedValue(text, from, to);
     Long number = value.scalar();
     return value.failed ? null : number;
@@ -225,12 +234,9 @@ final class PrintedValue {
   }
 
   private @Nullable Long part(int from, int to) {
-    boolean negative = text[from] == '-';
-    int digits = negative ? from + 1 : from;
-    boolean hex = to - digits > 2 && text[digits] == '0' && (text[digits + 1] | ' ') == 'x';
-    Long number = digits(hex ? digits + 2 : digits, to, hex ? 16 : 10);
+    Long number = plain(text, from, to);
     if (number != null) {
-      return negative ? -number : number;
+      return number;
     }
     String name = new String(text, from, to - from, StandardCharsets.US_ASCII);
     return switch (name) {
@@ -241,19 +247,29 @@ final class PrintedValue {
     };
   }
 
-  private @Nullable Long digits(int from, int to, int radix) {
-    if (from >= to || to - from > 20) {
+  /** A number and nothing else, decimal or {@code 0x…}, its sign before it; else null. */
+  private static @Nullable Long plain(byte[] text, int from, int to) {
+    boolean negative = from < to && text[from] == '-';
+    int first = negative ? from + 1 : from;
+    boolean hex = to - first > 2 && text[first] == '0' && (text[first + 1] | ' ') == 'x';
+    first += hex ? 2 : 0;
+    if (first >= to || to - first > MAX_DIGITS) {
       return null;
     }
     long number = 0;
-    for (int i = from; i < to; i++) {
-      int digit = Character.digit(text[i], radix);
-      if (digit < 0) {
+    for (int i = first; i < to; i++) {
+      int digit = hex ? hexDigit(text[i]) : text[i] - '0';
+      if (digit < 0 || (!hex && digit > 9)) {
         return null;
       }
-      number = number * radix + digit;
+      number = hex ? number << 4 | digit : number * 10 + digit;
     }
-    return number;
+    return negative ? -number : number;
+  }
+
+  private static int hexDigit(byte c) {
+    int lower = c | ' ';
+    return c >= '0' && c <= '9' ? c - '0' : lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
   }
 
   private static @Nullable Long constant(String name) {

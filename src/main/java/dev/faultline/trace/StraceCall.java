@@ -21,6 +21,7 @@ import dev.faultline.trace.Observation.Request;
 import dev.faultline.trace.Observation.Result;
 import dev.faultline.trace.Observation.Target;
 import dev.faultline.trace.Observation.Traced;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -65,6 +66,8 @@ final class StraceCall {
     DESCRIPTOR,
     /** Another system call. */
     OTHER,
+    /** A call that writes to the standard error output. */
+    MESSAGE,
     /** What strace says of itself, of signals and exits. */
     NOTICE,
     /** Nothing that strace prints. */
@@ -116,6 +119,10 @@ final class StraceCall {
       return paren > at && Ascii.startsWith(text, paren, end, " <unfinished")
           ? Kind.OTHER
           : Kind.NOT_A_LINE;
+    }
+    if (Ascii.startsWith(text, at, end, "write(2,")
+        || Ascii.startsWith(text, at, end, "write(2<")) {
+      return Kind.MESSAGE;
     }
     for (String call : DESCRIPTOR_CALLS) {
       if (Ascii.startsWith(text, at, end, call)) {
@@ -551,7 +558,7 @@ final class StraceCall {
     while (paren < end && text[paren] != '(') {
       paren++;
     }
-    String name = new String(text, at, paren - at, java.nio.charset.StandardCharsets.US_ASCII);
+    String name = new String(text, at, paren - at, StandardCharsets.US_ASCII);
     int result = lastResult(text, paren, end);
     if (result < 0) {
       return null;
@@ -572,6 +579,21 @@ final class StraceCall {
         Ascii.find(text, paren, end, "\"/dev/kvm\"") >= 0,
         !name.startsWith("fcntl") || Ascii.find(text, paren, end, "F_DUPFD") >= 0,
         Ascii.find(text, paren, end, "CLONE_FILES") >= 0);
+  }
+
+  /** The text that a write names, as far as it is printed; empty if there is none. */
+  static String written(byte[] text, int at, int end) {
+    int open = Ascii.find(text, at, end, ", \"");
+    if (open < 0) {
+      return "";
+    }
+    int from = open + 3;
+    int to = from;
+    while (to < end && text[to] != '"') {
+      to += text[to] == '\\' ? 2 : 1;
+    }
+    String quoted = new String(text, from, Math.min(to, end) - from, StandardCharsets.ISO_8859_1);
+    return quoted.replace("\\n", " ").replace("\\\"", "\"").strip();
   }
 
   /** Where the result begins, behind the last {@code ) = }. */

@@ -5,9 +5,11 @@ import dev.faultline.ErrorCode;
 import dev.faultline.FormatException;
 import dev.faultline.InvariantViolation;
 import dev.faultline.trace.Observation.Closed;
+import dev.faultline.trace.Observation.Mark;
 import dev.faultline.trace.StraceCall.Parsed;
 import java.io.IOException;
 import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -29,8 +31,10 @@ import org.jspecify.annotations.Nullable;
  * &lt;... ioctl resumed&gt;) = -1 EINTR (Interrupted system call)
  * </pre>
  *
- * <p>Other system calls are passed over, but for those that make, copy or close descriptors. What
- * strace prints as an address is unknown, not zero.
+ * <p>Other system calls are passed over, but for those that make, copy or close descriptors, and
+ * what is written to the standard error output: that, and lines that the program itself printed
+ * between those of strace, is given as {@link Mark}. What strace prints as an address is unknown,
+ * not zero.
  *
  * <p><i>Order</i>: calls are given in the order in which they returned, and numbered in the order
  * in which they began.
@@ -44,6 +48,7 @@ public final class StraceReader implements ObservationReader {
 
   private static final int MAX_PLACES = 5;
   private static final int SHOWN = 60;
+  private static final int LONGEST_MESSAGE = 512;
   private static final int MAX_UNFINISHED = 1 << 16;
   private static final String UNFINISHED = " <unfinished ...>";
   private static final String RESUMED = "<... ";
@@ -100,7 +105,7 @@ public final class StraceReader implements ObservationReader {
       throw new NoSuchElementException("the trace " + source + " is at its end");
     }
     ahead = null;
-    given++;
+    given += current instanceof Mark ? 0 : 1;
     return current;
   }
 
@@ -183,12 +188,31 @@ public final class StraceReader implements ObservationReader {
     StraceCall.Kind kind = StraceCall.kind(text, at, end);
     return switch (kind) {
       case NOTICE, OTHER -> null;
+      case MESSAGE -> message(StraceCall.written(text, at, end));
       case NOT_A_LINE -> {
+        if (at == lines.from() && isMessage(text, at, end)) {
+          int size = Math.min(end - at, LONGEST_MESSAGE);
+          yield message(new String(text, at, size, StandardCharsets.UTF_8));
+        }
         damaged("is no line of strace");
         yield null;
       }
       case IOCTL, DESCRIPTOR -> begun(text, at, end, kind);
     };
+  }
+
+  /**
+   * Whether the line may be what the program printed while strace printed to the same terminal:
+   * {@code qemu-system-x86_64: error: …}.
+   */
+  private static boolean isMessage(byte[] text, int at, int end) {
+    return Character.isLetter(text[at]) && Ascii.find(text, at, end, ": ") > 0;
+  }
+
+  private @Nullable Observation message(String said) {
+    return said.isEmpty()
+        ? null
+        : new Mark(-1, head.ns(), head.tid(), said, source + ":" + lines.number());
   }
 
   private @Nullable Observation begun(byte[] text, int at, int end, StraceCall.Kind kind) {

@@ -131,6 +131,7 @@ final class InputsTest {
             "qemu_strace_boot",
             "qemu_strace_destination",
             "qemu_strace_ftrace",
+            "qemu_strace_refused_msr",
             "qemu_strace_source",
             "scn_a",
             "scn_d",

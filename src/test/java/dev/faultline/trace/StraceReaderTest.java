@@ -2,6 +2,7 @@ package dev.faultline.trace;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.tuple;
 
 import dev.faultline.FormatException;
 import dev.faultline.kvm.CpuidEntry;
@@ -160,6 +161,28 @@ final class StraceReaderTest {
 
     assertThat(call.payload().seen()).isFalse();
     assertThat(call.in().isEmpty()).isTrue();
+  }
+
+  @Test
+  void what_the_program_says_is_kept_and_costs_no_line() {
+    Read read =
+        read(
+            CREATED
+                + "ioctl(9, KVM_SET_MSRS, 0x7f1a) = 0\n"
+                + "qemu-system-x86_64: error: failed to set MSR 0x10a to 0x16d\n"
+                + "12 1795798596.270514 write(2</dev/pts/0>, \"failed to set MSR 0x48\\\"\"..., 39)"
+                + " = 39\n"
+                + "write(1, \"not on the error output\", 23) = 23\n"
+                + "VM_RUN, 0) = 0\n");
+
+    assertThat(read.observations())
+        .filteredOn(Observation.Mark.class::isInstance)
+        .extracting(o -> ((Observation.Mark) o).text(), Observation::where)
+        .containsExactly(
+            tuple("qemu-system-x86_64: error: failed to set MSR 0x10a to 0x16d", "vmm.strace:4"),
+            tuple("failed to set MSR 0x48\"", "vmm.strace:5"));
+    assertThat(read.leftOut().damaged()).isEqualTo(1);
+    assertThat(read.calls()).extracting(Call::seq).containsExactly(0L, 1L, 2L);
   }
 
   @Test
