@@ -79,7 +79,7 @@ final class ArchitectureTest {
           new Arrow("ingest", List.of("trace", "store", "migration")),
           new Arrow("report", List.of("audit", "reorder", "migration")),
           new Arrow("fleet", List.of("trace", "audit")),
-          new Arrow("junit", List.of("migration", "ingest")),
+          new Arrow("junit", List.of("migration", "ingest", "report")),
           new Arrow("web", List.of("store", "report")),
           new Arrow(
               "cli", List.of("record", "ingest", "store", "report", "fleet", "junit", "web")));

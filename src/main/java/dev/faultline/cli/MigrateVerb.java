@@ -16,6 +16,7 @@ import dev.faultline.trace.ObservationReader;
 import dev.faultline.trace.RecordedCalls;
 import dev.faultline.vcpu.KernelModel;
 import dev.faultline.vcpu.KernelVersion;
+import dev.faultline.vcpu.Policy;
 import dev.faultline.vcpu.Recorded;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -69,6 +70,15 @@ final class MigrateVerb implements Verb {
           .type(String.class)
           .description("The kernel of the destination; the recorded one by default.")
           .build();
+  private final OptionSpec policy =
+      OptionSpec.builder("--policy")
+          .paramLabel("X")
+          .type(String.class)
+          .description(
+              "What rules on both sides over an L2 that hardware cannot run, instead of KVM: "
+                  + policies()
+                  + ".")
+          .build();
   private final OptionSpec comparePlans =
       OptionSpec.builder("--compare-plans")
           .type(boolean.class)
@@ -82,6 +92,7 @@ final class MigrateVerb implements Verb {
         .addOption(at)
         .addOption(every)
         .addOption(toKernel)
+        .addOption(policy)
         .addOption(comparePlans);
     common.addTo(spec);
     spec.usageMessage()
@@ -116,7 +127,12 @@ final class MigrateVerb implements Verb {
     KernelModel destination = destination(recorded);
     MigrationReport.Subject subject =
         new MigrationReport.Subject(
-            source.name(), plans.getFirst(), recorded, destination, common.kernelAsked());
+            source.name(),
+            plans.getFirst(),
+            recorded,
+            destination,
+            policy(),
+            common.kernelAsked());
     PrintWriter out = spec.commandLine().getOut();
     StringWriter held = new StringWriter();
     int status;
@@ -152,6 +168,24 @@ final class MigrateVerb implements Verb {
               + ", or a file that ends in .yaml, found nothing; or give --compare-plans");
     }
     return plans;
+  }
+
+  private @Nullable Policy policy() {
+    String asked = policy.<@Nullable String>getValue();
+    if (asked == null) {
+      return null;
+    }
+    for (Policy each : Policy.all()) {
+      if (each.label().equals(asked)) {
+        return each;
+      }
+    }
+    throw new UsageException(
+        ErrorCode.USAGE, "--policy: expected one of " + policies() + ", found '" + asked + "'");
+  }
+
+  private static String policies() {
+    return Policy.all().stream().map(Policy::label).collect(Collectors.joining(", "));
   }
 
   private KernelModel destination(KernelModel source) {
@@ -232,6 +266,7 @@ final class MigrateVerb implements Verb {
                 source.name(),
                 subject.from(),
                 subject.to(),
+                subject.policy(),
                 plans,
                 asked == null ? null : this::isAsked,
                 (plan, outcome) -> {

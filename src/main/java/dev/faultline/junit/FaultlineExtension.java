@@ -1,23 +1,30 @@
 package dev.faultline.junit;
 
-import java.util.Objects;
 import org.junit.jupiter.api.extension.ExtensionContext;
 import org.junit.jupiter.api.extension.ParameterContext;
 import org.junit.jupiter.api.extension.ParameterResolver;
 
-/** Gives a test the {@link RecordedMigration} that its parameter's {@link Migrating} asks for. */
+/**
+ * Gives a test what its parameters ask for: a {@link RecordedMigration} by {@link Migrating}, {@link
+ * Orders} by {@link InEveryOrder}.
+ */
 public final class FaultlineExtension implements ParameterResolver {
 
   @Override
   public boolean supportsParameter(ParameterContext parameter, ExtensionContext test) {
-    return parameter.isAnnotated(Migrating.class)
-        && parameter.getParameter().getType() == RecordedMigration.class;
+    Class<?> type = parameter.getParameter().getType();
+    return (parameter.isAnnotated(Migrating.class) && type == RecordedMigration.class)
+        || (parameter.isAnnotated(InEveryOrder.class) && type == Orders.class);
   }
 
   @Override
   public Object resolveParameter(ParameterContext parameter, ExtensionContext test) {
-    Migrating asked =
-        Objects.requireNonNull(parameter.findAnnotation(Migrating.class).orElse(null));
-    return RecordedMigration.of(asked.recording(), asked.plan(), asked.toKernel());
+    return parameter
+        .findAnnotation(Migrating.class)
+        .<Object>map(m -> RecordedMigration.of(m.recording(), m.plan(), m.toKernel()))
+        .orElseGet(() -> {
+          InEveryOrder asked = parameter.findAnnotation(InEveryOrder.class).orElseThrow();
+          return Orders.of(asked.recording(), asked.from(), asked.to(), asked.kernel());
+        });
   }
 }

@@ -7,16 +7,20 @@ import dev.faultline.kvm.Ioctl;
 import dev.faultline.kvm.KvmCap;
 import dev.faultline.kvm.KvmCpuid2;
 import dev.faultline.kvm.KvmEnableCap;
+import dev.faultline.kvm.KvmRun;
 import dev.faultline.migration.Difference;
 import dev.faultline.migration.MigrationOutcome;
 import dev.faultline.migration.MigrationOutcome.Kind;
 import dev.faultline.migration.MigrationOutcome.Refusal;
 import dev.faultline.migration.Migrations;
+import dev.faultline.reorder.Window;
+import dev.faultline.reorder.WindowCall;
 import dev.faultline.vcpu.Answer;
 import dev.faultline.vcpu.Decision;
 import dev.faultline.vcpu.Host;
 import dev.faultline.vcpu.KernelModel;
 import dev.faultline.vcpu.Outcome;
+import dev.faultline.vcpu.RunInput;
 import dev.faultline.vcpu.TimelineEvent;
 import dev.faultline.vcpu.Vcpu;
 import dev.faultline.vcpu.VcpuCommand;
@@ -24,6 +28,7 @@ import dev.faultline.vcpu.VcpuModel;
 import dev.faultline.vcpu.Vm;
 import dev.faultline.vcpu.VmCommand;
 import dev.faultline.vcpu.VmRules;
+import java.util.ArrayList;
 import java.util.List;
 
 /**
@@ -77,9 +82,7 @@ public final class GivenVcpu {
               + ": expected that KVM accepts it, found "
               + decision.outcome());
     }
-    for (TimelineEvent event : decision.events()) {
-      vcpu = VcpuModel.evolve(vcpu, event);
-    }
+    vcpu = evolved(vcpu, decision);
     return this;
   }
 
@@ -92,6 +95,37 @@ public final class GivenVcpu {
   public Then thenMigratedBy(String plan, String toKernel) {
     KernelModel to = kernel.withVersion(Kernels.of(toKernel));
     return new Then(plan, Migrations.once(vcpu, Plans.open(plan), to));
+  }
+
+  /**
+   * What becomes of the vCPU when these calls are made on it in every order, and it then runs. Give
+   * each call a moment of its own.
+   */
+  public Orders thenInEveryOrder(VcpuCommand... calls) {
+    List<WindowCall> made = new ArrayList<>();
+    Vcpu v = vcpu;
+    for (VcpuCommand call : calls) {
+      Decision decision = VcpuModel.decide(v, call);
+      Outcome answer = decision.outcome();
+      int ret = answer instanceof Outcome.Returns r ? (int) r.value() : 0;
+      made.add(
+          answer instanceof Outcome.Refused r
+              ? new WindowCall(made.size() + 1, call, -1, r.errno().number())
+              : new WindowCall(made.size() + 1, call, ret, 0));
+      v = evolved(v, decision);
+    }
+    VcpuCommand run = new VcpuCommand.Run(calls.length + 1, new RunInput(0, KvmRun.zero()));
+    return Orders.of(
+        vcpu.name(),
+        new Window(vcpu, made, List.of(), List.of(), new WindowCall(made.size() + 1, run, 0, 0)));
+  }
+
+  private static Vcpu evolved(Vcpu v, Decision decision) {
+    Vcpu next = v;
+    for (TimelineEvent event : decision.events()) {
+      next = VcpuModel.evolve(next, event);
+    }
+    return next;
   }
 
   /** Assertions on an outcome. */

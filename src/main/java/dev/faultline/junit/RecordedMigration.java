@@ -47,12 +47,7 @@ public final class RecordedMigration {
    * @param toKernel the kernel of the destination, or empty for the recorded one
    */
   public static RecordedMigration of(String recording, String plan, String toKernel) {
-    List<RecordingSource> found = Inputs.open(Path.of(recording));
-    if (found.size() > 1) {
-      throw new UsageException(
-          ErrorCode.USAGE, recording + ": expected one recording, found " + found.size());
-    }
-    RecordingSource source = found.getFirst();
+    RecordingSource source = one(recording);
     Plan opened = Plans.open(plan);
     KernelModel kernel = KernelFacts.model(source.readFacts());
     KernelModel to = toKernel.isEmpty() ? kernel : kernel.withVersion(Kernels.of(toKernel));
@@ -62,6 +57,7 @@ public final class RecordedMigration {
             source.name(),
             kernel,
             to,
+            null,
             List.of(opened),
             null,
             (_, outcome) -> outcomes.add(outcome));
@@ -72,6 +68,15 @@ public final class RecordedMigration {
     }
     migrations.finish();
     return new RecordedMigration(source.name(), opened, List.copyOf(outcomes));
+  }
+
+  static RecordingSource one(String recording) {
+    List<RecordingSource> found = Inputs.open(Path.of(recording));
+    if (found.size() > 1) {
+      throw new UsageException(
+          ErrorCode.USAGE, recording + ": expected one recording, found " + found.size());
+    }
+    return found.getFirst();
   }
 
   /** The same, of the migrations after one call: the recording's number of it. */

@@ -3,6 +3,7 @@ package dev.faultline.migration;
 import dev.faultline.Check;
 import dev.faultline.kvm.Errno;
 import dev.faultline.kvm.Ioctl;
+import dev.faultline.vcpu.Policy.Memory;
 import dev.faultline.vcpu.Vcpu;
 import java.util.List;
 import java.util.SortedSet;
@@ -16,13 +17,15 @@ import org.jspecify.annotations.Nullable;
  * @param aborted the refusal for which the VMM gives up, if there is one
  * @param tscWritten whether the time-stamp counter was among the MSRs that were written
  * @param carriedMsrs the MSRs that were written with a value that is not known
+ * @param memory what the policy that is asked remembers of the vCPU
  */
 record Arrival(
     Vcpu vcpu,
     List<Step> steps,
     @Nullable Step aborted,
     boolean tscWritten,
-    SortedSet<Integer> carriedMsrs) {
+    SortedSet<Integer> carriedMsrs,
+    Memory memory) {
 
   /** How a call ended. */
   enum End {
@@ -64,7 +67,7 @@ record Arrival(
       return new Step(number, ioctl, End.OPEN, null, null, -1, missing);
     }
 
-    static Step refused(int number, Ioctl ioctl, Errno errno, Check check) {
+    static Step refused(int number, Ioctl ioctl, Errno errno, @Nullable Check check) {
       return new Step(number, ioctl, End.REFUSED, errno, check, -1, "");
     }
 

@@ -77,6 +77,11 @@ final class Arrivals {
             v.platform(),
             v.progress());
     return new Arrival(
-        moved, arrival.steps(), arrival.aborted(), arrival.tscWritten(), arrival.carriedMsrs());
+        moved,
+        arrival.steps(),
+        arrival.aborted(),
+        arrival.tscWritten(),
+        arrival.carriedMsrs(),
+        arrival.memory());
   }
 }

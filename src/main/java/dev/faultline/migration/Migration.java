@@ -8,6 +8,8 @@ import dev.faultline.migration.MigrationOutcome.Refusal;
 import dev.faultline.vcpu.Answer;
 import dev.faultline.vcpu.KernelModel;
 import dev.faultline.vcpu.Outcome;
+import dev.faultline.vcpu.Policy;
+import dev.faultline.vcpu.Policy.Memory;
 import dev.faultline.vcpu.RunInput;
 import dev.faultline.vcpu.TimelineEvent;
 import dev.faultline.vcpu.Vcpu;
@@ -27,6 +29,7 @@ final class Migration {
   private final Plan plan;
   private final KernelModel destination;
   private final IntPredicate byCpuid;
+  private final @Nullable Policy policy;
   private final Saving saving;
   private final Arrivals arrivals = new Arrivals();
   private @Nullable Vm lastSource;
@@ -37,22 +40,27 @@ final class Migration {
    * Migrates by a plan.
    *
    * @param byCpuid whether KVM_SET_CPUID2 wrote at a moment of the timeline
+   * @param policy what rules instead of KVM over an L2 that hardware cannot run, or null
    */
-  Migration(Plan plan, KernelModel destination, IntPredicate byCpuid) {
+  Migration(
+      Plan plan, KernelModel destination, IntPredicate byCpuid, @Nullable Policy policy) {
     this.plan = plan;
     this.destination = destination;
     this.byCpuid = byCpuid;
-    this.saving = new Saving(plan);
+    this.policy = policy;
+    this.saving = new Saving(plan, policy);
   }
 
   /**
    * A vCPU that arrived, beside the one it was made from.
    *
    * @param reference the source after it was read
+   * @param memory what the policy remembers of the source then
    * @param moved whether reading changed the source
    */
   record Moved(
       Vcpu reference,
+      Memory memory,
       boolean moved,
       Arrival arrival,
       @Nullable Refusal refused,
@@ -68,19 +76,25 @@ final class Migration {
   }
 
   /** Migrates a vCPU, and what arrived once more. */
-  Moved migrate(Vcpu source) {
-    Saving.Saved saved = saving.save(source);
+  Moved migrate(Vcpu source, Memory memory) {
+    Saving.Saved saved = saving.save(memory.worldOr(source), memory);
     Moved first = moved(saved);
     if (first.isFatal()) {
       return first;
     }
-    Saving.Saved again = saving.save(first.vcpu());
+    Saving.Saved again = saving.save(first.vcpu(), first.arrival().memory());
     // What saves as it was saved before arrives as it arrived before.
     Generation second =
         again.state().isSame(saved.state()) && !again.moved()
             ? first.refused() == null ? SAME : second(moved(again))
             : second(moved(again));
-    return new Moved(first.reference(), first.moved(), first.arrival(), first.refused(), second);
+    return new Moved(
+        first.reference(),
+        first.memory(),
+        first.moved(),
+        first.arrival(),
+        first.refused(),
+        second);
   }
 
   private static final Generation SAME = new Generation(Kind.FAITHFUL, List.of());
@@ -111,20 +125,28 @@ final class Migration {
               -1,
               "",
               true);
-      Arrival none = new Arrival(saved.source(), List.of(), null, false, new TreeSet<>());
-      return new Moved(saved.source(), saved.moved(), none, refusal, Generation.NONE);
+      Arrival none =
+          new Arrival(saved.source(), List.of(), null, false, new TreeSet<>(), saved.memory());
+      return new Moved(
+          saved.source(), saved.memory(), saved.moved(), none, refusal, Generation.NONE);
     }
     Vcpu fresh = fresh(saved.source());
     Arrivals.Key key = Arrivals.key(saved.state(), fresh);
     Arrival arrival = arrivals.find(key);
     if (arrival == null) {
       boolean same = saved.source().kernel().version() == destination.version();
-      arrival = new Restoring(plan, same).restore(saved.state(), fresh);
+      arrival = new Restoring(plan, same, policy).restore(saved.state(), fresh);
       arrivals.keep(key, arrival);
     } else {
       arrival = Arrivals.on(arrival, fresh);
     }
-    return new Moved(saved.source(), saved.moved(), arrival, refusal(arrival), Generation.NONE);
+    return new Moved(
+        saved.source(),
+        saved.memory(),
+        saved.moved(),
+        arrival,
+        refusal(arrival),
+        Generation.NONE);
   }
 
   /** The refusal for which the VMM gives up, else the first one. */
@@ -181,8 +203,16 @@ final class Migration {
     return Comparison.of(stayed, migrated, arrival, byCpuid);
   }
 
+  /** A vCPU with what the policy remembers of it. */
+  record Side(Vcpu vcpu, Memory memory) {}
+
+  /** What the policy remembers after a call that KVM accepted. */
+  Memory remember(Memory memory, Vcpu before, VcpuCommand command, Vcpu after) {
+    return policy == null ? memory : policy.atIoctl(memory, before, command, after).memory();
+  }
+
   /** How a KVM_RUN that both make now ends on the migrated vCPU, if that is its end alone. */
-  static RunDifference run(Vcpu stayed, Vcpu migrated) {
+  RunDifference run(Side stayed, Side migrated) {
     return run(stayed, migrated, new VcpuCommand.Run(Arrival.BASE - 1, RUN));
   }
 
@@ -191,21 +221,36 @@ final class Migration {
    *
    * @param fault how only the migrated vCPU's ends
    * @param open whether only the migrated vCPU's end cannot be told
+   * @param spared the sentence that only the vCPU that stayed has a bad end, or empty
    */
-  record RunDifference(@Nullable Fault fault, boolean open) {}
+  record RunDifference(@Nullable Fault fault, boolean open, String spared) {}
 
-  static RunDifference run(Vcpu stayed, Vcpu migrated, VcpuCommand.Run run) {
+  RunDifference run(Side stayed, Side migrated, VcpuCommand.Run run) {
+    Vcpu there = stayed.memory().worldOr(stayed.vcpu());
+    Vcpu here = migrated.memory().worldOr(migrated.vcpu());
+    PolicyRun one = PolicyRun.of(policy, stayed.memory(), there, run);
+    Memory carried =
+        policy == null
+            ? migrated.memory()
+            : policy.migrated(stayed.memory(), migrated.memory());
+    PolicyRun other = PolicyRun.of(policy, carried, here, run);
+    return one.isAccepted() && other.isAccepted()
+        ? run(there, here, run)
+        : PolicyRun.difference(one, other);
+  }
+
+  private static RunDifference run(Vcpu stayed, Vcpu migrated, VcpuCommand.Run run) {
     Outcome one = VcpuModel.decide(stayed, run).outcome();
     Outcome other = VcpuModel.decide(migrated, run).outcome();
     Fault fault = fault(other);
     if (fault == null) {
       boolean open = other instanceof Outcome.Undecided && !(one instanceof Outcome.Undecided);
-      return new RunDifference(null, open);
+      return new RunDifference(null, open, "");
     }
     if (one instanceof Outcome.Undecided || fault.equals(fault(one))) {
-      return new RunDifference(null, one instanceof Outcome.Undecided);
+      return new RunDifference(null, one instanceof Outcome.Undecided, "");
     }
-    return new RunDifference(fault, false);
+    return new RunDifference(fault, false, "");
   }
 
   private static @Nullable Fault fault(Outcome outcome) {
@@ -238,7 +283,11 @@ final class Migration {
       List<Difference> differences,
       List<String> healed,
       RunDifference run,
-      List<String> later) {
+      List<String> calls) {
+    List<String> later = new ArrayList<>(calls);
+    if (!run.spared().isEmpty()) {
+      later.add(run.spared());
+    }
     List<Difference> lost = differences.stream().filter(Difference::certain).toList();
     List<Difference> open = differences.stream().filter(d -> !d.certain()).toList();
     List<String> assumed = new ArrayList<>();

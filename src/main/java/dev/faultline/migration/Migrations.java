@@ -1,9 +1,13 @@
 package dev.faultline.migration;
 
 import dev.faultline.kvm.Ioctl;
+import dev.faultline.migration.Migration.Side;
+import dev.faultline.timeline.PolicyComparison;
 import dev.faultline.timeline.Reexecution;
 import dev.faultline.timeline.TimelineListener;
 import dev.faultline.vcpu.KernelModel;
+import dev.faultline.vcpu.Policy;
+import dev.faultline.vcpu.Policy.Memory;
 import dev.faultline.vcpu.Recorded;
 import dev.faultline.vcpu.Vcpu;
 import dev.faultline.vcpu.VcpuModel;
@@ -32,6 +36,7 @@ public final class Migrations {
   private static final int MOST_WAITING = 1 << 16;
 
   private final Reexecution reexecution;
+  private final @Nullable PolicyComparison ruled;
   private final List<Migration> migrations = new ArrayList<>();
   private final List<Deque<Slot>> waiting = new ArrayList<>();
   private final List<SequencedMap<String, Lane>> lanes = new ArrayList<>();
@@ -60,6 +65,7 @@ public final class Migrations {
   private static final class Lane {
     private final List<Pending> following = new ArrayList<>();
     private @Nullable Vcpu lastSource;
+    private Memory lastMemory = Memory.NOTHING;
     private @Nullable Pending last;
   }
 
@@ -68,20 +74,25 @@ public final class Migrations {
    *
    * @param recorded the kernel that was recorded
    * @param destination the kernel to which the vCPUs go
+   * @param policy what rules on both sides instead of KVM over an L2 that hardware cannot run; null
+   *     for KVM itself
    * @param wanted at which moments all vCPUs migrate; null for every vCPU at each moment of its own
    */
   public Migrations(
       String name,
       KernelModel recorded,
       KernelModel destination,
+      @Nullable Policy policy,
       List<Plan> plans,
       @Nullable Wanted wanted,
       Listener listener) {
     this.reexecution = new Reexecution(name, recorded, TimelineListener.NONE);
+    this.ruled =
+        policy == null ? null : new PolicyComparison(name, recorded, recorded, List.of(policy));
     this.wanted = wanted;
     this.listener = listener;
     for (Plan plan : plans) {
-      migrations.add(new Migration(plan, destination, this::isCpuid));
+      migrations.add(new Migration(plan, destination, this::isCpuid, policy));
       waiting.add(new ArrayDeque<>());
       lanes.add(new LinkedHashMap<>());
     }
@@ -93,9 +104,19 @@ public final class Migrations {
    * @param destination the kernel to which it goes
    */
   public static MigrationOutcome once(Vcpu source, Plan plan, KernelModel destination) {
-    Migration migration = new Migration(plan, destination, _ -> false);
-    Pending pending = new Pending(migration, migration.migrate(source));
-    pending.settle(source);
+    return once(source, plan, destination, null, Memory.NOTHING);
+  }
+
+  /**
+   * The same under a policy.
+   *
+   * @param memory what the policy remembers of the source
+   */
+  public static MigrationOutcome once(
+      Vcpu source, Plan plan, KernelModel destination, @Nullable Policy policy, Memory memory) {
+    Migration migration = new Migration(plan, destination, _ -> false, policy);
+    Pending pending = new Pending(migration, migration.migrate(source, memory));
+    pending.settle(new Side(source, memory));
     return Objects.requireNonNull(pending.outcome());
   }
 
@@ -125,15 +146,19 @@ public final class Migrations {
     int first = nextMoment();
     Vcpu before =
         fact instanceof Recorded.VcpuCall call ? reexecution.vcpus().get(call.vcpu()) : null;
+    Side start = before == null ? null : side(before);
     reexecution.accept(fact);
+    if (ruled != null) {
+      ruled.accept(fact);
+    }
     int last = nextMoment() - 1;
     if (fact instanceof Recorded.VcpuCall call) {
-      if (before == null) {
+      if (start == null) {
         meet(call.vm(), call.vcpu());
       }
       Vcpu after = reexecution.vcpus().get(call.vcpu());
-      if (before != null && after != null) {
-        follow(call, before, after);
+      if (start != null && after != null) {
+        follow(call, start, side(after));
       }
     }
     if (fact instanceof Recorded.Note note) {
@@ -153,6 +178,10 @@ public final class Migrations {
       }
     }
     flush();
+  }
+
+  private Side side(Vcpu v) {
+    return new Side(v, ruled == null ? Memory.NOTHING : ruled.memory(v.name(), 0));
   }
 
   private void meet(String vm, String vcpu) {
@@ -190,6 +219,7 @@ public final class Migrations {
 
   private void migrate(Vcpu source, int moment, long seq, String call) {
     moments++;
+    Side side = side(source);
     for (int i = 0; i < migrations.size(); i++) {
       Lane lane = lanes.get(i).computeIfAbsent(source.name(), _ -> new Lane());
       Pending pending = lane.last;
@@ -197,17 +227,19 @@ public final class Migrations {
       if (pending == null
           || lastSource == null
           || pending.isTouched()
-          || !Identity.same(lastSource, source)) {
-        pending = started(lane, migrations.get(i), source);
+          || !Identity.same(lastSource, source)
+          || !lane.lastMemory.equals(side.memory())) {
+        pending = started(lane, migrations.get(i), side);
       }
       lane.last = pending;
       lane.lastSource = source;
+      lane.lastMemory = side.memory();
       waiting.get(i).add(new Slot(moment, seq, source.name(), call, pending));
     }
   }
 
-  private static Pending started(Lane lane, Migration migration, Vcpu source) {
-    Pending pending = new Pending(migration, migration.migrate(source));
+  private static Pending started(Lane lane, Migration migration, Side source) {
+    Pending pending = new Pending(migration, migration.migrate(source.vcpu(), source.memory()));
     if (pending.outcome() != null) {
       return pending;
     }
@@ -220,7 +252,7 @@ public final class Migrations {
     return pending;
   }
 
-  private void follow(Recorded.VcpuCall call, Vcpu before, Vcpu after) {
+  private void follow(Recorded.VcpuCall call, Side before, Side after) {
     for (SequencedMap<String, Lane> byVcpu : lanes) {
       Lane lane = byVcpu.get(call.vcpu());
       if (lane == null) {
@@ -243,7 +275,7 @@ public final class Migrations {
   private void settle(@Nullable Lane lane, String vcpu) {
     Vcpu stayed = reexecution.vcpus().get(vcpu);
     if (lane != null && stayed != null) {
-      lane.following.forEach(pending -> pending.settle(stayed));
+      lane.following.forEach(pending -> pending.settle(side(stayed)));
       lane.following.clear();
     }
   }

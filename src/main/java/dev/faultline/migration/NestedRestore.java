@@ -1,9 +1,12 @@
 package dev.faultline.migration;
 
+import dev.faultline.FieldSet;
 import dev.faultline.kvm.KvmNestedState;
 import dev.faultline.kvm.NestedStateFlags;
+import dev.faultline.vcpu.Reply;
 import dev.faultline.vcpu.TimelineEvent;
 import dev.faultline.vmx.Vmcs12;
+import dev.faultline.vmx.VmcsField;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -50,5 +53,41 @@ final class NestedRestore {
               s.preemptionTimerDeadline()));
     }
     return events;
+  }
+
+  /** Whether a register of L2 is among the fields of vmcs12 that are not known. */
+  static boolean hidesRegisters(Reply.Parts p) {
+    return hides(p, REGISTERS);
+  }
+
+  /** Whether it is not known whether vmcs12 enters L2 in long mode. */
+  static boolean hidesControls(Reply.Parts p) {
+    return hides(p, CONTROLS);
+  }
+
+  private static boolean hides(Reply.Parts p, FieldSet fields) {
+    for (Reply.Struct part : p.parts()) {
+      if (part.layout().equals(Vmcs12.LAYOUT) && part.prefix().isEmpty()) {
+        return fields.minus(part.knownFields()).next(0) >= 0;
+      }
+    }
+    return false;
+  }
+
+  private static final FieldSet CONTROLS =
+      Vmcs12.LAYOUT.none().with(Vmcs12.indexOf(VmcsField.VM_ENTRY_CONTROLS));
+
+  private static final FieldSet REGISTERS = registers();
+
+  private static FieldSet registers() {
+    FieldSet set = Vmcs12.LAYOUT.none();
+    for (VmcsField field : VmcsField.values()) {
+      String name = field.name();
+      boolean segment = name.matches("GUEST_(ES|CS|SS|DS|FS|GS|LDTR|TR|GDTR|IDTR)_.*");
+      if (segment || name.matches("GUEST_(CR[034]|RSP|RIP|RFLAGS)")) {
+        set = set.with(Vmcs12.indexOf(field));
+      }
+    }
+    return set;
   }
 }

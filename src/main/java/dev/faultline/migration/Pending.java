@@ -7,6 +7,7 @@ import dev.faultline.migration.Migration.RunDifference;
 import dev.faultline.vcpu.Decision;
 import dev.faultline.vcpu.MsrState;
 import dev.faultline.vcpu.Outcome;
+import dev.faultline.vcpu.Policy.Memory;
 import dev.faultline.vcpu.Recorded;
 import dev.faultline.vcpu.Tracked;
 import dev.faultline.vcpu.Vcpu;
@@ -29,6 +30,7 @@ final class Pending {
   private final List<Difference> atFirst;
   private final List<String> later = new ArrayList<>();
   private Vcpu migrated;
+  private Memory memory;
   private int calls;
   private boolean touched;
   private @Nullable MigrationOutcome outcome;
@@ -37,22 +39,27 @@ final class Pending {
     this.migration = migration;
     this.moved = moved;
     this.migrated = moved.vcpu();
+    this.memory = moved.arrival().memory();
     if (moved.isFatal()) {
       atFirst = List.of();
       outcome = Migration.outcome(moved, List.of(), List.of(), NO_RUN, List.of());
       return;
     }
     atFirst = migration.compare(moved.reference(), migrated, moved.arrival());
-    if (moved.moved() || atFirst.isEmpty()) {
+    if (moved.moved() || (atFirst.isEmpty() && memory.equals(moved.memory()))) {
       // Nothing differs; or the VMM has let KVM complete an access, so the recorded calls no longer
       // follow.
+      Migration.Side stayed = new Migration.Side(moved.reference(), moved.memory());
       outcome =
-          Migration.outcome(
-              moved, atFirst, List.of(), Migration.run(moved.reference(), migrated), later);
+          Migration.outcome(moved, atFirst, List.of(), migration.run(stayed, side()), later);
     }
   }
 
-  private static final RunDifference NO_RUN = new RunDifference(null, false);
+  private Migration.Side side() {
+    return new Migration.Side(migrated, memory);
+  }
+
+  private static final RunDifference NO_RUN = new RunDifference(null, false, "");
 
   @Nullable MigrationOutcome outcome() {
     return outcome;
@@ -64,23 +71,24 @@ final class Pending {
         && other.outcome == null
         && later.isEmpty()
         && States.same(migrated, other.migrated)
+        && memory.equals(other.memory)
         && atFirst.equals(other.atFirst);
   }
 
   /** The vCPU that stayed has done a recorded call; the migrated one does it, too. */
-  void follow(Recorded.VcpuCall call, Vcpu before, Vcpu after) {
+  void follow(Recorded.VcpuCall call, Migration.Side before, Migration.Side after) {
     if (outcome != null) {
       return;
     }
     if (call.command() instanceof VcpuCommand.Run run) {
-      settle(before, Migration.run(before, migrated, run));
+      settle(before, migration.run(before, side(), run));
       return;
     }
     calls++;
     if (call.reply().isEmpty()) {
       write(call);
     } else {
-      migrated = learn(migrated, after);
+      migrated = learn(migrated, after.vcpu());
     }
     if (calls > MOST_CALLS) {
       settle(after);
@@ -102,8 +110,12 @@ final class Pending {
           "%s (seq %d) then returns %s, and not %s"
               .formatted(VcpuModel.ioctl(call.command()).uapiName(), call.seq(), end, recorded));
     }
+    Vcpu before = migrated;
     for (var event : d.events()) {
       migrated = VcpuModel.evolve(migrated, event);
+    }
+    if (!(d.outcome() instanceof Outcome.Refused)) {
+      memory = migration.remember(memory, before, call.command(), migrated);
     }
   }
 
@@ -124,14 +136,16 @@ final class Pending {
   }
 
   /** The guest goes on now, or will when nobody looks any more. */
-  void settle(Vcpu stayed) {
+  void settle(Migration.Side stayed) {
     if (outcome == null) {
-      settle(stayed, Migration.run(stayed, migrated));
+      settle(stayed, migration.run(stayed, side()));
     }
   }
 
-  private void settle(Vcpu stayed, RunDifference run) {
-    List<Difference> now = migration.compare(stayed, migrated, moved.arrival());
+  private void settle(Migration.Side stayed, RunDifference run) {
+    List<Difference> now =
+        migration.compare(
+            stayed.memory().worldOr(stayed.vcpu()), memory.worldOr(migrated), moved.arrival());
     List<String> still = now.stream().map(Difference::field).toList();
     List<String> healed =
         atFirst.stream()

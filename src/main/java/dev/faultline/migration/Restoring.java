@@ -21,16 +21,17 @@ import dev.faultline.vcpu.Answer;
 import dev.faultline.vcpu.Decision;
 import dev.faultline.vcpu.MsrState;
 import dev.faultline.vcpu.Outcome;
+import dev.faultline.vcpu.Policy;
+import dev.faultline.vcpu.Policy.Memory;
 import dev.faultline.vcpu.Reply;
 import dev.faultline.vcpu.TimelineEvent;
 import dev.faultline.vcpu.Tracked;
 import dev.faultline.vcpu.Vcpu;
 import dev.faultline.vcpu.VcpuCommand;
 import dev.faultline.vcpu.VcpuModel;
+import dev.faultline.vcpu.Verdict;
 import dev.faultline.vcpu.Vm;
 import dev.faultline.vmx.VmEntryCheck;
-import dev.faultline.vmx.Vmcs12;
-import dev.faultline.vmx.VmcsField;
 import dev.faultline.x86.Msr;
 import java.util.ArrayList;
 import java.util.List;
@@ -51,11 +52,17 @@ final class Restoring {
 
   private final Plan plan;
   private final boolean sameKernel;
+  private final @Nullable Policy policy;
 
-  /** Restores by this plan. */
-  Restoring(Plan plan, boolean sameKernel) {
+  /**
+   * Restores by this plan.
+   *
+   * @param policy what rules there instead of KVM over an L2 that hardware cannot run, or null
+   */
+  Restoring(Plan plan, boolean sameKernel, @Nullable Policy policy) {
     this.plan = plan;
     this.sameKernel = sameKernel;
+    this.policy = policy;
   }
 
   Arrival restore(SavedState saved, Vcpu fresh) {
@@ -66,7 +73,9 @@ final class Restoring {
       Reply reply = saved.reply(read);
       Long returned = saved.returned(read);
       if (reply != null) {
+        Vcpu before = work.v;
         work.write(i, step, reply);
+        work.rule(i, step, before);
       } else if (step.ioctl() == Ioctl.SET_TSC_KHZ && returned != null) {
         work.tscKhz(i, returned);
       } else if (returned != null || step.ioctl() == Ioctl.KVMCLOCK_CTRL) {
@@ -75,7 +84,12 @@ final class Restoring {
       }
     }
     return new Arrival(
-        work.v, List.copyOf(work.steps), work.aborted, work.tscWritten, work.carriedMsrs);
+        work.v,
+        List.copyOf(work.steps),
+        work.aborted,
+        work.tscWritten,
+        work.carriedMsrs,
+        work.memory);
   }
 
   /** One restore. */
@@ -84,6 +98,8 @@ final class Restoring {
     private final List<Step> steps = new ArrayList<>();
     private Vcpu v;
     private @Nullable Step aborted;
+    private @Nullable VcpuCommand carriedOut;
+    private Memory memory = Memory.NOTHING;
     private boolean tscWritten;
     private final SortedSet<Integer> carriedMsrs = new TreeSet<>();
 
@@ -113,6 +129,24 @@ final class Restoring {
             plain(number, step, command, false);
           }
         }
+      }
+    }
+
+    /** What the policy says of the call that KVM has accepted. */
+    void rule(int number, RestoreStep step, Vcpu before) {
+      VcpuCommand command = carriedOut;
+      carriedOut = null;
+      if (policy == null || command == null) {
+        return;
+      }
+      Policy.Ruling ruling = policy.atIoctl(memory, before, command, v);
+      memory = ruling.memory().withWorld(null);
+      if (ruling.verdict() instanceof Verdict.RefuseIoctl refused) {
+        v = before;
+        steps.removeLast();
+        done(
+            Step.refused(number, step.ioctl(), refused.errno(), refused.failed()),
+            step.onRefusal());
       }
     }
 
@@ -160,6 +194,7 @@ final class Restoring {
     private void plain(int number, RestoreStep step, VcpuCommand command, boolean rests) {
       Decision d = VcpuModel.decide(v, command);
       evolve(d.events());
+      carriedOut = d.outcome() instanceof Outcome.Refused ? null : command;
       done(
           switch (d.outcome()) {
             case Outcome.Refused r -> Step.refused(number, step.ioctl(), r.errno(), r.check());
@@ -203,6 +238,7 @@ final class Restoring {
         // What it was refused for is not what was read: only values that are not known are.
         VcpuCommand last = command;
         v = accept(last, moment);
+        carriedOut = last;
         steps.add(Step.assumed(number, step.ioctl(), "what was not known when it was read"));
       } else {
         plain(number, step, command, rests);
@@ -415,6 +451,7 @@ final class Restoring {
         plain(number, step, command, partly && NestedRestore.guestMode(s));
       } else if (sameKernel && s.isVmx() && v.inSmm().isKnown() && v.platform().cpuid() != null) {
         evolve(NestedRestore.accepted(s, moment));
+        carriedOut = command;
         steps.add(Step.assumed(number, step.ioctl(), missing(d)));
       } else {
         doubt(number, step.ioctl(), moment, missing(d));
@@ -435,12 +472,12 @@ final class Restoring {
       if (!unknown.isEmpty()) {
         v = VcpuModel.evolve(v, new TimelineEvent.ReadDoubted(moment, p, unknown));
       }
-      if (guestMode && hidesRegisters(p)) {
+      if (guestMode && NestedRestore.hidesRegisters(p)) {
         // The guest-state fields were copied from the registers that were saved with them.
         v =
             v.withRegisters(
                 v.registers()
-                    .withSregs(loaded(v.registers().sregs(), sregs(), LOADED_SREGS, moment))
+                    .withSregs(loaded(v.registers().sregs(), sregs(), loadedSregs(p), moment))
                     .withRegs(
                         loaded(
                             v.registers().regs(),
@@ -463,30 +500,6 @@ final class Restoring {
       Reply narrow = saved.reply(Ioctl.GET_SREGS);
       return narrow != null ? narrow : saved.reply(Ioctl.GET_SREGS2);
     }
-  }
-
-  /** Whether a register of L2 is among the fields of vmcs12 that are not known. */
-  private static boolean hidesRegisters(Reply.Parts p) {
-    for (Reply.Struct part : p.parts()) {
-      if (part.layout().equals(Vmcs12.LAYOUT) && part.prefix().isEmpty()) {
-        return REGISTERS.minus(part.knownFields()).next(0) >= 0;
-      }
-    }
-    return false;
-  }
-
-  private static final FieldSet REGISTERS = registers();
-
-  private static FieldSet registers() {
-    FieldSet set = Vmcs12.LAYOUT.none();
-    for (VmcsField field : VmcsField.values()) {
-      String name = field.name();
-      boolean segment = name.matches("GUEST_(ES|CS|SS|DS|FS|GS|LDTR|TR|GDTR|IDTR)_.*");
-      if (segment || name.matches("GUEST_(CR[034]|RSP|RIP|RFLAGS)")) {
-        set = set.with(Vmcs12.indexOf(field));
-      }
-    }
-    return set;
   }
 
   private static Tracked loaded(Tracked state, @Nullable Reply reply, FieldSet set, int moment) {
@@ -514,6 +527,14 @@ final class Restoring {
                   "interrupt_bitmap[1]",
                   "interrupt_bitmap[2]",
                   "interrupt_bitmap[3]"));
+  private static final FieldSet LOADED_SREGS_AND_EFER =
+      LOADED_SREGS.with(KvmSregs.LAYOUT.indexOf("efer"));
+
+  /** KVM_GET_NESTED_STATE takes long mode from EFER into the VM-entry controls. */
+  private static FieldSet loadedSregs(Reply.Parts p) {
+    return NestedRestore.hidesControls(p) ? LOADED_SREGS_AND_EFER : LOADED_SREGS;
+  }
+
   private static final int LAPIC_TPR = KvmLapicState.LAYOUT.indexOf("tpr");
   private static final int CR8 = KvmSregs.LAYOUT.indexOf("cr8");
   private static final FieldSet TIMER =

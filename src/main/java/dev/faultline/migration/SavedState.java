@@ -19,7 +19,7 @@ public final class SavedState {
   private final @Nullable Failure failure;
 
   /** A read that KVM refused. */
-  record Failure(int step, Ioctl ioctl, Errno errno, Check check) {}
+  record Failure(int step, Ioctl ioctl, Errno errno, @Nullable Check check) {}
 
   SavedState(Map<Ioctl, Reply> replies, Map<Ioctl, Long> returned, @Nullable Failure failure) {
     this.replies = new EnumMap<>(Ioctl.class);

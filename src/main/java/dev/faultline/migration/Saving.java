@@ -13,6 +13,8 @@ import dev.faultline.vcpu.Answer;
 import dev.faultline.vcpu.Decision;
 import dev.faultline.vcpu.MsrState;
 import dev.faultline.vcpu.Outcome;
+import dev.faultline.vcpu.Policy;
+import dev.faultline.vcpu.Policy.Memory;
 import dev.faultline.vcpu.Reply;
 import dev.faultline.vcpu.RunInput;
 import dev.faultline.vcpu.RunResult;
@@ -49,31 +51,53 @@ final class Saving {
           true);
 
   private final Plan plan;
+  private final @Nullable Policy policy;
   private final List<List<KvmMsrs>> lists = new ArrayList<>();
   private @Nullable MsrState listedFor;
   private MsrState presentFor = MsrState.empty();
   private boolean listsMade;
 
-  Saving(Plan plan) {
+  /**
+   * Reads by this plan.
+   *
+   * @param policy what rules instead of KVM over an L2 that hardware cannot run, or null
+   */
+  Saving(Plan plan, @Nullable Policy policy) {
     this.plan = plan;
+    this.policy = policy;
   }
 
   /**
    * What was read, and the source after it.
    *
    * @param moved whether reading changed the source: an access was completed, an INIT accepted
+   * @param memory what the policy remembers of the source
    */
-  record Saved(SavedState state, Vcpu source, boolean moved) {}
+  record Saved(SavedState state, Vcpu source, boolean moved, Memory memory) {}
 
-  Saved save(Vcpu vcpu) {
+  Saved save(Vcpu vcpu, Memory remembered) {
     makeLists(vcpu);
     Map<Ioctl, Reply> replies = new EnumMap<>(Ioctl.class);
     Map<Ioctl, Long> returned = new EnumMap<>(Ioctl.class);
     Vcpu v = vcpu;
+    Memory memory = remembered;
     boolean moved = false;
     for (int i = 0; i < plan.saves().size(); i++) {
       SaveStep step = plan.saves().get(i);
       if (step.ioctl() == Ioctl.RUN) {
+        PolicyRun run =
+            PolicyRun.of(policy, memory, v, new VcpuCommand.Run(MOMENT, IMMEDIATE));
+        memory = run.memory();
+        if (run.isRefused()) {
+          return new Saved(
+              new SavedState(
+                  replies,
+                  returned,
+                  new SavedState.Failure(i, Ioctl.RUN, Errno.EINVAL, run.check())),
+              v,
+              moved,
+              memory);
+        }
         Vcpu completed = complete(v);
         moved |= !Identity.same(completed, v);
         v = completed;
@@ -97,7 +121,8 @@ final class Saving {
             new SavedState(
                 replies, returned, new SavedState.Failure(i, step.ioctl(), r.errno(), r.check())),
             v,
-            moved);
+            moved,
+            memory);
       }
       if (d.outcome() instanceof Outcome.Returns r && d.reply() == null) {
         returned.put(step.ioctl(), r.value());
@@ -112,7 +137,7 @@ final class Saving {
         v = accepted;
       }
     }
-    return new Saved(new SavedState(replies, returned, null), v, moved);
+    return new Saved(new SavedState(replies, returned, null), v, moved, memory);
   }
 
   private static Reply asFarAsKnown(Vcpu v, Ioctl ioctl, Reply reply) {

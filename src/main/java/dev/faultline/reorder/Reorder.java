@@ -71,6 +71,45 @@ public final class Reorder {
     }
   }
 
+  /**
+   * An outcome that does not work although some calls come before others, the more frequent one
+   * first; its witness keeps the rules.
+   *
+   * @param rules pairs of calls that come in this order
+   * @return null if every order works that keeps the rules
+   */
+  public static @Nullable OutcomeClass brokenDespite(
+      Window window, List<OutcomeClass.Pair> rules, long bytes) {
+    Reorder reorder = new Reorder(window, new Lattice.Budget(bytes, () -> false));
+    Replay recorded = Replay.of(window, IntStream.range(0, window.size()).boxed().toList());
+    Search search = Search.of(window, reorder.budget);
+    Outcomes outcomes = reorder.outcomes(search, recorded);
+    Witnesses witnesses = new Witnesses(search, outcomes);
+    Kept kept = new Kept(search, rules);
+    List<Integer> sorted =
+        IntStream.range(0, outcomes.kinds().size())
+            .boxed()
+            .sorted(ranked(outcomes, witnesses))
+            .toList();
+    for (int kind : sorted) {
+      Outcomes.Kind each = outcomes.kinds().get(kind);
+      List<Integer> order = each.works() ? null : kept.order(outcomes, kind);
+      if (order != null) {
+        return new OutcomeClass(
+            outcomes.orders(kind),
+            false,
+            each.refused(),
+            each.differing(),
+            each.ending(),
+            order,
+            Witnesses.inversions(order),
+            false,
+            List.of());
+      }
+    }
+    return null;
+  }
+
   private static Reordering recordedOnly(Window window) {
     return new Reorder(window, FREE).covering(window.size());
   }
@@ -79,16 +118,18 @@ public final class Reorder {
   private Reordering covering(int fixed) {
     Window part = part(window, fixed);
     Search search = Search.of(part, budget);
-    Outcomes outcomes = null;
     Replay recorded = Replay.of(part, IntStream.range(0, part.size()).boxed().toList());
-    while (outcomes == null) {
+    return result(part, fixed, search, outcomes(search, recorded), recorded);
+  }
+
+  private Outcomes outcomes(Search search, Replay recorded) {
+    while (true) {
       try {
-        outcomes = new Outcomes(search, recorded);
+        return new Outcomes(search, recorded);
       } catch (Packing.TooNarrow e) {
         search.repeat(budget);
       }
     }
-    return result(part, fixed, search, outcomes, recorded);
   }
 
   private static Window part(Window window, int fixed) {

@@ -47,7 +47,17 @@ public record Replay(
       answers.add(step.outcome());
       v = step.after();
     }
-    Vcpu reached = v;
+    return ended(window, order, answers, v, excused);
+  }
+
+  /** What follows when the calls have answered so, and led to this vCPU. */
+  static Replay ended(
+      Window window,
+      List<Integer> order,
+      List<Outcome> answers,
+      Vcpu reached,
+      @Nullable String[] excused) {
+    Vcpu v = reached;
     List<Outcome> tail = new ArrayList<>();
     for (int i = 0; i < window.tail().size(); i++) {
       Step step = Step.of(v, window.tail().get(i), excused[window.size() + i]);

@@ -34,6 +34,7 @@ public final class MigrationJson implements MigrationReport {
         "kernelAssumed", !subject.kernelAsked() && !subject.from().versionCertain());
     json.writeStringField("toKernel", subject.to().version().label());
     json.writeBooleanField("toKernelPredicted", !subject.to().version().recorded());
+    Json.text(json, "policy", subject.policy() == null ? null : subject.policy().label());
     json.writeArrayFieldStart("outcomes");
   }
 

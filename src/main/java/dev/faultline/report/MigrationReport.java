@@ -4,19 +4,27 @@ import dev.faultline.migration.MigrationOutcome.Kind;
 import dev.faultline.migration.MomentOutcome;
 import dev.faultline.migration.Plan;
 import dev.faultline.vcpu.KernelModel;
+import dev.faultline.vcpu.Policy;
 import java.io.IOException;
 import java.util.EnumMap;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /** Writes what became of the migrations of one recording by one plan. */
 public interface MigrationReport {
   /**
    * What is migrated.
    *
+   * @param policy what rules instead of KVM over an invalid L2, or null
    * @param kernelAsked whether the user chose the kernel of the source
    */
   record Subject(
-      String recording, Plan plan, KernelModel from, KernelModel to, boolean kernelAsked) {}
+      String recording,
+      Plan plan,
+      KernelModel from,
+      KernelModel to,
+      @Nullable Policy policy,
+      boolean kernelAsked) {}
 
   /** How many migrations ended in each way. */
   final class Counts {

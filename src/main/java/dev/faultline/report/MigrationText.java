@@ -18,7 +18,7 @@ import java.util.SequencedMap;
 
 /** What {@code migrate} found, as text: adjacent moments with one outcome are one entry. */
 public final class MigrationText implements MigrationReport {
-  /** How many entries are told. */
+  /** How many entries are told, of those that show a failure or a loss and of the others. */
   public static final int MOST = 200;
 
   private static final int MOST_FIELDS = 4;
@@ -28,6 +28,7 @@ public final class MigrationText implements MigrationReport {
   private final Ink ink;
   private final SequencedMap<String, Group> open = new LinkedHashMap<>();
   private final List<Group> done = new ArrayList<>();
+  private long bad;
   private long untold;
 
   public MigrationText(PrintWriter out, Ink ink) {
@@ -58,8 +59,20 @@ public final class MigrationText implements MigrationReport {
         subject.to().version() == subject.from().version()
             ? "to the same kernel"
             : "to " + KernelWords.describe(subject.to(), true);
-    out.println("migrated as " + subject.plan().project() + " does, " + to);
+    out.println("migrated as " + subject.plan().project() + verb(subject) + to);
+    policy(out, subject);
     out.println();
+  }
+
+  private static String verb(Subject subject) {
+    return subject.plan().project().endsWith("tests") ? " do, " : " does, ";
+  }
+
+  /** Which policy rules, if one does. */
+  static void policy(PrintWriter out, Subject subject) {
+    if (subject.policy() != null) {
+      out.println("policy " + subject.policy().label() + ": " + subject.policy().rule());
+    }
   }
 
   @Override
@@ -78,11 +91,17 @@ public final class MigrationText implements MigrationReport {
   }
 
   private void close(Group group) {
-    if (done.size() < MOST) {
-      done.add(group);
-    } else {
+    boolean isBad =
+        switch (group.first.outcome().kind()) {
+          case REFUSED, FAULT, LOST -> true;
+          case CANNOT_TELL, FAITHFUL -> false;
+        };
+    if ((isBad ? bad : done.size() - bad) >= MOST) {
       untold++;
+      return;
     }
+    done.add(group);
+    bad += isBad ? 1 : 0;
   }
 
   private static String key(MigrationOutcome o) {

@@ -50,6 +50,11 @@ public final class OrdersText {
     out.flush();
   }
 
+  /** An outcome of one order in words. */
+  public static String outcome(Window window, OutcomeClass each) {
+    return OrderWords.witness(window, each.witness()) + ": " + OrderWords.outcome(window, each);
+  }
+
   private void calls(Reordering result) {
     Window window = result.window();
     for (int i = 0; i < window.size(); i++) {

@@ -92,6 +92,7 @@ public final class PlanMatrix {
             Locale.ROOT,
             "%,d migrations by each plan; in how many, and with ? in how many nobody can tell",
             moments));
+    MigrationText.policy(out, subject);
     out.println();
     StringBuilder head = new StringBuilder(" ".repeat(LABEL));
     plans.forEach(plan -> head.append(String.format("%-" + WIDTH + "s", plan.name())));
@@ -159,6 +160,7 @@ public final class PlanMatrix {
     json.writeStringField("recording", subject.recording());
     json.writeStringField("kernel", subject.from().version().label());
     json.writeStringField("toKernel", subject.to().version().label());
+    Json.text(json, "policy", subject.policy() == null ? null : subject.policy().label());
     json.writeNumberField("moments", moments);
     json.writeArrayFieldStart("plans");
     for (Plan plan : plans) {

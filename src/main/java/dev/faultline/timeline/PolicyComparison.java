@@ -84,6 +84,12 @@ public final class PolicyComparison {
     return reexecution.vcpus();
   }
 
+  /** What a policy, by its position, remembers of a vCPU by now. */
+  public Memory memory(String vcpu, int policy) {
+    PolicyLane lane = lanes.get(vcpu);
+    return lane == null ? Memory.NOTHING : lane.memory(policy);
+  }
+
   /** The next recorded fact. */
   public void accept(Recorded fact) {
     int moment = nextMoment();

@@ -82,6 +82,29 @@ final class MigrateVerbTest {
   }
 
   @Test
+  void a_policy_rules_on_both_sides_and_is_named() throws IOException {
+    JsonNode refused =
+        json(
+            "migrate",
+            timeline("vmx_invalid_nested_guest_state"),
+            "--plan",
+            "selftests",
+            "--policy",
+            "refuse-run",
+            "--at",
+            "seq:31");
+    assertThat(refused.path("policy").asText()).isEqualTo("refuse-run");
+    JsonNode call = refused.path("outcomes").path(0).path("refused");
+    assertThat(call.path("ioctl").asText()).isEqualTo("KVM_RUN");
+    assertThat(call.path("half").asText()).isEqualTo("save");
+    assertThat(call.path("check").asText()).isEqualTo("TR_UNUSABLE");
+    CommandLines.Ended unknown =
+        run("migrate", timeline("state_test"), "--plan", "qemu", "--policy", "none");
+    assertThat(unknown.status()).isEqualTo(2);
+    assertThat(unknown.err()).contains("--policy: expected one of synthesize-triple-fault");
+  }
+
+  @Test
   void a_moment_that_is_not_there_is_named_with_those_that_are() {
     CommandLines.Ended ended =
         run("migrate", timeline("state_test"), "--plan", "qemu", "--at", "seq:99999");

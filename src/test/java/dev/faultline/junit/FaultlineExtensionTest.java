@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.faultline.UsageException;
 import dev.faultline.kvm.Ioctl;
+import dev.faultline.kvm.KvmDebugregs;
 import dev.faultline.kvm.KvmRegs;
 import dev.faultline.kvm.KvmVcpuEvents;
 import dev.faultline.kvm.VcpuEventFlags;
@@ -75,6 +76,56 @@ final class FaultlineExtensionTest {
             vcpu.thenMigratedBy("crosvm")
                 .isRefused(Ioctl.SET_NESTED_STATE, NestedStateCheck.NESTED_SMM_MODE))
         .hasMessageContaining("expected KVM_SET_NESTED_STATE refused by NESTED_SMM_MODE");
+  }
+
+  @Test
+  void orders_that_fail_are_told_with_class_witness_and_edge(
+      @InEveryOrder(recording = "timelines/fuzz-restore-order", from = 1334, to = 1343)
+          Orders restore) {
+    assertThatThrownBy(restore::areSafe)
+        .isInstanceOf(AssertionError.class)
+        .hasMessageContaining("found 1814400 of 3628800 that do not work")
+        .hasMessageContaining("KVM_SET_NESTED_STATE refused with EINVAL (NESTED_SMM_MODE)")
+        .hasMessageContaining("nearest: 1334 1335 1337 1336")
+        .hasMessageContaining("KVM_SET_VCPU_EVENTS before KVM_SET_NESTED_STATE");
+    assertThatThrownBy(() ->
+            restore.areSafeWith(Orders.first(Ioctl.SET_REGS, Ioctl.SET_NESTED_STATE)))
+        .hasMessageContaining("expected that KVM_SET_REGS comes before KVM_SET_NESTED_STATE in");
+  }
+
+  @Test
+  void a_rule_too_few_is_told_with_an_order_that_keeps_the_others() {
+    GivenVcpu vcpu = GivenVcpu.on("6.1");
+    VcpuCommand[] restore = {
+      new VcpuCommand.SetRegs(1, KvmRegs.zero().withRflags(2)),
+      new VcpuCommand.SetVcpuEvents(2, generalProtection()),
+      new VcpuCommand.SetDebugregs(3, KvmDebugregs.zero().withDr6(-1L).withDr7(0x400))
+    };
+    vcpu.thenInEveryOrder(restore[0]).areSafe();
+    assertThatThrownBy(() -> vcpu.thenInEveryOrder(restore).areSafe())
+        .hasMessageContaining("expected that every order works");
+    assertThatThrownBy(() -> vcpu.thenInEveryOrder(restore[0], restore[1]).areSafeWith())
+        .hasMessageContaining("found 2 1: another state")
+        .hasMessageContaining("events.exception.pending");
+    vcpu.thenInEveryOrder(restore[0], restore[1])
+        .areSafeWith(Orders.first(Ioctl.SET_REGS, Ioctl.SET_VCPU_EVENTS));
+  }
+
+  private static KvmVcpuEvents generalProtection() {
+    return KvmVcpuEvents.zero()
+        .withFlags(VcpuEventFlags.KVM_VCPUEVENT_VALID_PAYLOAD)
+        .withExceptionPending(1)
+        .withExceptionNr(13);
+  }
+
+  @Test
+  void a_window_that_is_not_there_is_named() {
+    assertThatThrownBy(() -> Orders.of("timelines/fuzz-restore-order", 999_999, -1, ""))
+        .isInstanceOf(UsageException.class)
+        .hasMessageContaining("of the number 999999");
+    assertThatThrownBy(() -> Orders.of("timelines/fuzz-restore-order", 1354, -1, ""))
+        .isInstanceOf(UsageException.class)
+        .hasMessageContaining("other than KVM_RUN");
   }
 
   @Test

@@ -1,5 +1,6 @@
 package dev.faultline.junit;
 
+import dev.faultline.kvm.Ioctl;
 import dev.faultline.kvm.KvmVcpuEvents;
 import dev.faultline.kvm.VcpuEventFlags;
 import dev.faultline.vcpu.VcpuCommand;
@@ -28,5 +29,12 @@ final class SampleRestoreTest {
     vcpu.thenMigratedBy("firecracker").neverFaults().keeps("events.exception.pending");
     // KVM_SET_REGS comes after KVM_SET_VCPU_EVENTS there, and clears it.
     vcpu.thenMigratedBy("selftests").loses("events.exception.pending");
+  }
+
+  @Test
+  void the_events_come_before_the_nested_state_and_nothing_else_matters(
+      @InEveryOrder(recording = "timelines/fuzz-restore-order", from = 1334, to = 1343)
+          Orders restore) {
+    restore.areSafeWith(Orders.first(Ioctl.SET_VCPU_EVENTS, Ioctl.SET_NESTED_STATE));
   }
 }

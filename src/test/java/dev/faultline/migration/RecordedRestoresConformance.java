@@ -8,6 +8,7 @@ import dev.faultline.kvm.Ioctl;
 import dev.faultline.migration.Migration.Moved;
 import dev.faultline.migration.RecordedRestores.Restore;
 import dev.faultline.vcpu.Outcome;
+import dev.faultline.vcpu.Policy;
 import dev.faultline.vcpu.Recorded;
 import dev.faultline.vcpu.Tracked;
 import dev.faultline.vcpu.Vcpu;
@@ -74,8 +75,9 @@ final class RecordedRestoresConformance {
   private static void compare(RecordedRestores restores, Restore restore, Result result) {
     Vcpu recorded = Objects.requireNonNull(restore.arrived);
     Plan plan = restore.plan();
-    Migration migration = new Migration(plan, restores.kernel(), _ -> false);
-    Moved moved = migration.migrate(Objects.requireNonNull(restore.from).vcpu);
+    Migration migration = new Migration(plan, restores.kernel(), _ -> false, null);
+    Moved moved =
+        migration.migrate(Objects.requireNonNull(restore.from).vcpu, Policy.Memory.NOTHING);
     result.restores++;
     for (Arrival.Step step : moved.arrival().steps()) {
       Recorded.VcpuCall call = restore.writes.get(step.number());

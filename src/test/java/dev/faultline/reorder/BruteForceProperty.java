@@ -4,6 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.faultline.ingest.RecordedWindows;
 import dev.faultline.ingest.RecordingSource;
+import dev.faultline.vcpu.Outcome;
+import dev.faultline.vcpu.Vcpu;
 import java.math.BigInteger;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -14,8 +16,11 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.Set;
+import java.util.function.Consumer;
 import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -75,6 +80,58 @@ final class BruteForceProperty {
     }
   }
 
+  /** Takes an hour or more. */
+  @Test
+  @EnabledIfSystemProperty(named = "faultline.orders.recordings", matches = ".+")
+  void counts_equal_those_of_every_order_of_all_recorded_restores() {
+    Set<List<Object>> seen = new HashSet<>();
+    long[] walked = new long[2];
+    List<String> wrong = new ArrayList<>();
+    for (RecordingSource source : recordings(System.getProperty("faultline.orders.recordings"))) {
+      RecordedWindows.each(
+          source,
+          ioctl -> ioctl.uapiName().startsWith("KVM_SET_"),
+          (window, _) -> {
+            walked[0]++;
+            for (Window part : parts(window)) {
+              if (seen.add(content(part))) {
+                walked[1]++;
+                try {
+                  compare(part, source.name());
+                } catch (AssertionError e) {
+                  wrong.add(e.getMessage());
+                }
+              }
+            }
+          });
+      System.err.printf(
+          "%s: %d restores so far, %d windows, %d wrong%n",
+          source.name(), walked[0], walked[1], wrong.size());
+    }
+    assertThat(wrong).as("%d restores, %d windows", walked[0], walked[1]).isEmpty();
+  }
+
+  /** A short restore; of a long one its beginning and its end. */
+  private static List<Window> parts(Window window) {
+    if (window.size() < 2) {
+      return List.of();
+    }
+    if (window.size() <= CALLS) {
+      return List.of(window);
+    }
+    return List.of(cut(window, 0, CALLS), cut(window, window.size() - CALLS, window.size()));
+  }
+
+  /** What tells windows apart: the kernel, where they begin, and what is written. */
+  private static List<Object> content(Window window) {
+    List<Object> content = new ArrayList<>(List.of(window.start().kernel()));
+    for (Cell cell : Cell.ALL) {
+      content.add(cell.of(window.start()));
+    }
+    window.calls().forEach(call -> content.add(OrdersConformance.key(call.command())));
+    return content;
+  }
+
   @Test
   void counts_equal_those_of_every_order_of_seeded_windows() {
     Random random = new Random(SEED);
@@ -109,14 +166,14 @@ final class BruteForceProperty {
     Outcomes outcomes = new Outcomes(search, Replay.of(window, recorded));
     Map<Outcomes.Kind, BigInteger> walked = new LinkedHashMap<>();
     Map<Outcomes.Kind, Integer> nearest = new HashMap<>();
-    walk(
-        window.size(),
-        new ArrayList<>(),
-        order -> {
-          Outcomes.Kind kind = outcomes.kind(Replay.of(window, order));
-          walked.merge(kind, BigInteger.ONE, BigInteger::add);
-          nearest.merge(kind, Witnesses.inversions(order), Math::min);
-        });
+    new Walk(window)
+        .orders(
+            window.start(),
+            replay -> {
+              Outcomes.Kind kind = outcomes.kind(replay);
+              walked.merge(kind, BigInteger.ONE, BigInteger::add);
+              nearest.merge(kind, Witnesses.inversions(replay.order()), Math::min);
+            });
     Map<Outcomes.Kind, BigInteger> counted = new LinkedHashMap<>();
     for (int kind = 0; kind < outcomes.kinds().size(); kind++) {
       counted.put(outcomes.kinds().get(kind), outcomes.orders(kind));
@@ -135,20 +192,32 @@ final class BruteForceProperty {
     }
   }
 
-  private interface Visitor {
-    void order(List<Integer> order);
-  }
+  /** Every order, call by call; orders that begin alike share their beginning. */
+  private static final class Walk {
+    private final Window window;
+    private final @Nullable String[] excused;
+    private final List<Integer> order = new ArrayList<>();
+    private final List<Outcome> answers = new ArrayList<>();
 
-  private static void walk(int n, List<Integer> order, Visitor visitor) {
-    if (order.size() == n) {
-      visitor.order(List.copyOf(order));
-      return;
+    Walk(Window window) {
+      this.window = window;
+      this.excused = Replay.excuses(window);
     }
-    for (int call = 0; call < n; call++) {
-      if (!order.contains(call)) {
-        order.add(call);
-        walk(n, order, visitor);
-        order.removeLast();
+
+    void orders(Vcpu v, Consumer<Replay> visitor) {
+      if (order.size() == window.size()) {
+        visitor.accept(Replay.ended(window, order, answers, v, excused));
+        return;
+      }
+      for (int call = 0; call < window.size(); call++) {
+        if (!order.contains(call)) {
+          Step step = Step.of(v, window.calls().get(call), excused[call]);
+          order.add(call);
+          answers.add(step.outcome());
+          orders(step.after(), visitor);
+          order.removeLast();
+          answers.removeLast();
+        }
       }
     }
   }

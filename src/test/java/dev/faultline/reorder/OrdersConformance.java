@@ -66,7 +66,7 @@ final class OrdersConformance {
   private record Followed(Replay replay, Window reference, String ending) {}
 
   /** A command without its place in the recording. */
-  private static Object key(VcpuCommand command) {
+  static Object key(VcpuCommand command) {
     List<Object> values = new ArrayList<>(List.of(command.getClass()));
     try {
       for (RecordComponent part : command.getClass().getRecordComponents()) {
