@@ -127,12 +127,7 @@ final class MigrateVerb implements Verb {
     KernelModel destination = destination(recorded);
     MigrationReport.Subject subject =
         new MigrationReport.Subject(
-            source.name(),
-            plans.getFirst(),
-            recorded,
-            destination,
-            policy(),
-            common.kernelAsked());
+            source.name(), plans.getFirst(), recorded, destination, policy(), common.kernelAsked());
     PrintWriter out = spec.commandLine().getOut();
     StringWriter held = new StringWriter();
     int status;

@@ -1,21 +1,21 @@
 package dev.faultline.cli;
 
 import dev.faultline.ErrorCode;
-import dev.faultline.FaultlineException;
 import dev.faultline.InvariantViolation;
 import dev.faultline.UsageException;
+import dev.faultline.audit.Finding;
+import dev.faultline.audit.Rule;
+import dev.faultline.audit.RuleCatalog;
 import dev.faultline.ingest.RecordingExcerpt;
 import dev.faultline.ingest.RecordingSource;
 import dev.faultline.reorder.Minimizer;
 import dev.faultline.reorder.Symptom;
 import dev.faultline.reorder.Symptoms;
 import dev.faultline.report.Minimized;
-import dev.faultline.timeline.Reexecution;
 import dev.faultline.trace.InputFormat;
 import dev.faultline.trace.KernelFacts;
 import dev.faultline.trace.Observation;
 import dev.faultline.trace.ObservationReader;
-import dev.faultline.trace.RecordedCalls;
 import dev.faultline.vcpu.KernelModel;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -23,6 +23,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Model.OptionSpec;
@@ -50,6 +51,14 @@ final class MinimizeVerb implements Verb {
                   + " makes, or a refusal. By default the first divergence, else the first such"
                   + " fault, else the first KVM_RUN that kills its VM, else the first refusal.")
           .build();
+  private final OptionSpec finding =
+      OptionSpec.builder("--finding")
+          .paramLabel("RULE")
+          .type(String.class)
+          .description(
+              "Keep what the audit finds by this rule, such as R36: the first time, or at the call"
+                  + " that --at names.")
+          .build();
   private final OptionSpec output =
       OptionSpec.builder("-o", "--output")
           .paramLabel("FILE")
@@ -60,12 +69,13 @@ final class MinimizeVerb implements Verb {
   private final CommandSpec spec = CommandSpec.wrapWithoutInspection(this);
 
   MinimizeVerb() {
-    spec.addPositional(input).addOption(at).addOption(output);
+    spec.addPositional(input).addOption(at).addOption(finding).addOption(output);
     common.addTo(spec);
     spec.usageMessage()
         .description(
             "Leaves out of a recording, in order, every line that is not needed to show a"
-                + " divergence, a triple fault that KVM makes, or a refused call, and writes what"
+                + " divergence, a triple fault that KVM makes, a refused call, or a finding of the"
+                + " audit, and writes what"
                 + " is left as a recording that every verb reads. Ctrl-C writes the shortest one"
                 + " found so far.");
   }
@@ -73,10 +83,10 @@ final class MinimizeVerb implements Verb {
   /**
    * What is to be kept.
    *
-   * @param symptom what is shown
+   * @param goal what is shown
    * @param lines after how many lines it is shown
    */
-  private record Goal(Symptom symptom, int lines) {}
+  private record Wanted(MinimizeGoal goal, int lines) {}
 
   @Override
   public CommandSpec spec() {
@@ -93,17 +103,21 @@ final class MinimizeVerb implements Verb {
   private int minimize(RecordingSource source) throws IOException {
     CommonOptions.Format format = common.format();
     KernelModel kernel = common.kernel(KernelFacts.model(source.readFacts()));
-    Goal goal = goal(source, kernel);
-    List<Observation> all = read(source, goal.lines());
+    AskedMoment moment = moment();
+    demandRecording(source);
+    String rule = finding.<@Nullable String>getValue();
+    Wanted wanted =
+        rule == null ? shown(source, kernel, moment) : found(source, moment, rule(rule));
+    MinimizeGoal goal = wanted.goal();
+    List<Observation> all = read(source, wanted.lines());
     try (Interruption interruption = new Interruption()) {
-      Oracle oracle = new Oracle(source.name(), kernel, goal.symptom());
       List<Observation> bare = all.stream().map(MinimizeVerb::untraced).toList();
-      boolean traced = !oracle.shows(bare);
-      Minimizer<Observation> minimizer = new Minimizer<>(oracle::shows, interruption::isAsked);
-      List<Observation> kept = minimizer.minimize(nearby(traced ? all : bare, oracle));
+      boolean traced = !goal.shows(bare);
+      Minimizer<Observation> minimizer = new Minimizer<>(goal::shows, interruption::isAsked);
+      List<Observation> kept = minimizer.minimize(nearby(traced ? all : bare, goal));
       RecordingSource written =
           RecordingExcerpt.write(source, kept, output.<Path>getValue(), traced);
-      if (!oracle.shows(read(written, Integer.MAX_VALUE))) {
+      if (!goal.shows(read(written, Integer.MAX_VALUE))) {
         throw new InvariantViolation(
             written.recording() + " does not show what its lines showed: " + goal.symptom());
       }
@@ -111,7 +125,7 @@ final class MinimizeVerb implements Verb {
           new Minimized(
               source.name(),
               goal.symptom(),
-              goal.lines(),
+              wanted.lines(),
               kept.stream().map(MinimizeVerb::line).toList(),
               traced,
               minimizer.tests(),
@@ -135,14 +149,17 @@ final class MinimizeVerb implements Verb {
     return new Minimized.Line(line.seq(), what);
   }
 
-  private Goal goal(RecordingSource source, KernelModel kernel) {
+  private @Nullable AskedMoment moment() {
     String text = at.<@Nullable String>getValue();
     AskedMoment moment = text == null ? null : AskedMoment.parse("--at", text);
     if (moment != null && !moment.isSeq()) {
       throw new UsageException(
           ErrorCode.USAGE, "--at: expected the number of a call as in seq:31, found " + text);
     }
-    demandRecording(source);
+    return moment;
+  }
+
+  private Wanted shown(RecordingSource source, KernelModel kernel, @Nullable AskedMoment moment) {
     Symptoms symptoms = new Symptoms();
     List<Integer> linesAt = new ArrayList<>();
     int lines = 0;
@@ -160,19 +177,79 @@ final class MinimizeVerb implements Verb {
           ErrorCode.MOMENT_UNKNOWN,
           (moment == null ? source.name() : "--at " + moment)
               + ": expected a divergence, a triple fault that KVM makes or a call refused by a"
-              + " known check, found none");
+              + " known check, found none; --finding RULE keeps a finding of the audit");
     }
     int needed = linesAt.get(new ArrayList<>(symptoms.all()).indexOf(found));
-    if (needed > MOST_LINES) {
+    demandFew(source, needed);
+    return new Wanted(new MinimizeGoal.Shown(source.name(), kernel, found), needed);
+  }
+
+  private static void demandFew(RecordingSource source, int lines) {
+    if (lines > MOST_LINES) {
       throw new UsageException(
           ErrorCode.WINDOW_TOO_LARGE,
           source.name()
               + ": expected what is to be kept within "
               + MOST_LINES
               + " lines, found it after "
-              + needed);
+              + lines);
     }
-    return new Goal(found, needed);
+  }
+
+  private static String rule(String asked) {
+    Rule rule = RuleCatalog.find(asked);
+    if (rule == null) {
+      throw new UsageException(
+          ErrorCode.USAGE, "--finding: expected a rule as in audit --rules, found '" + asked + "'");
+    }
+    return rule.id();
+  }
+
+  private Wanted found(RecordingSource source, @Nullable AskedMoment moment, String rule) {
+    KernelModel told = KernelFacts.model(source.readFacts());
+    List<Observation> all = read(source, MOST_LINES + 1);
+    demandFew(source, all.size());
+    List<Finding> findings =
+        MinimizeGoal.Found.audit(source.name(), told, common::kernel, all).findings();
+    Finding found =
+        findings.stream()
+            .filter(f -> f.rule().id().equals(rule))
+            .filter(f -> moment == null || f.seq() == moment.number())
+            .findFirst()
+            .orElse(null);
+    if (found == null) {
+      String others =
+          findings.stream()
+              .filter(f -> moment == null || f.seq() == moment.number())
+              .map(f -> f.rule().id())
+              .distinct()
+              .collect(Collectors.joining(", "));
+      throw new UsageException(
+          ErrorCode.MOMENT_UNKNOWN,
+          "--finding "
+              + rule
+              + (moment == null ? "" : " --at " + moment)
+              + ": expected a finding of the audit, found "
+              + (others.isEmpty() ? "none" : "only " + others));
+    }
+    MinimizeGoal goal =
+        new MinimizeGoal.Found(
+            source.name(), told, common::kernel, MinimizeGoal.Found.symptom(found));
+    return new Wanted(goal, lines(goal, all, found));
+  }
+
+  /** So many lines, or some more, show what all of them show. */
+  private static int lines(MinimizeGoal goal, List<Observation> all, Finding found) {
+    int line = 0;
+    while (line < all.size() && all.get(line).seq() != found.seq()) {
+      line++;
+    }
+    for (int more = 1; line + more < all.size(); more *= 2) {
+      if (goal.shows(all.subList(0, line + more))) {
+        return line + more;
+      }
+    }
+    return all.size();
   }
 
   /** Of a trace in another format a line alone tells nothing. */
@@ -220,7 +297,7 @@ final class MinimizeVerb implements Verb {
   }
 
   /** Without the lines of other VMs, if that is possible. */
-  private static List<Observation> nearby(List<Observation> all, Oracle oracle) {
+  private static List<Observation> nearby(List<Observation> all, MinimizeGoal goal) {
     Observation last = all.getLast();
     if (!(last instanceof Observation.Call call) || !call.obj().startsWith("vm")) {
       return all;
@@ -228,28 +305,10 @@ final class MinimizeVerb implements Verb {
     String vm = call.obj().split("/", 2)[0];
     List<Observation> near =
         all.stream().filter(o -> !(o instanceof Observation.Call c) || isOf(vm, c.obj())).toList();
-    return oracle.shows(near) ? near : all;
+    return goal.shows(near) ? near : all;
   }
 
   private static boolean isOf(String vm, String lane) {
     return !lane.startsWith("vm") || lane.equals(vm) || lane.startsWith(vm + "/");
-  }
-
-  /** Whether some lines of a recording still show it. */
-  private record Oracle(String name, KernelModel kernel, Symptom symptom) {
-    boolean shows(List<Observation> lines) {
-      Symptoms symptoms = new Symptoms();
-      Reexecution reexecution = new Reexecution(name, kernel, symptoms);
-      try {
-        for (Observation line : lines) {
-          reexecution.accept(RecordedCalls.convert(line, reexecution.nextMoment()));
-        }
-        reexecution.result();
-      } catch (FaultlineException _) {
-        // What is left is no recording that can be told from.
-        return false;
-      }
-      return symptoms.all().contains(symptom);
-    }
   }
 }

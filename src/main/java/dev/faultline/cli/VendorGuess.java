@@ -4,6 +4,7 @@ import dev.faultline.ingest.RecordingSource;
 import dev.faultline.kvm.CpuidEntry;
 import dev.faultline.kvm.KvmCpuid2;
 import dev.faultline.kvm.NestedStateFlags;
+import dev.faultline.trace.Observation;
 import dev.faultline.trace.ObservationReader;
 import dev.faultline.trace.RecordedCalls;
 import dev.faultline.vcpu.KernelModel;
@@ -12,6 +13,7 @@ import dev.faultline.vcpu.Recorded;
 import dev.faultline.vcpu.VcpuCommand;
 import dev.faultline.x86.Cpuid;
 import dev.faultline.x86.Msr;
+import java.util.Iterator;
 
 /**
  * Which vendor module ran a recording whose facts do not tell: only one of them offers nested VMX,
@@ -27,13 +29,21 @@ final class VendorGuess {
     if (model.vendor() != Vendor.UNKNOWN) {
       return model;
     }
-    Vendor found = Vendor.UNKNOWN;
     try (ObservationReader reader = source.open()) {
-      for (int i = 0; i < MOST_LINES && found == Vendor.UNKNOWN && reader.hasNext(); i++) {
-        if (RecordedCalls.convert(reader.next(), i) instanceof Recorded.VcpuCall call
-            && call.ret() >= 0) {
-          found = shown(call);
-        }
+      return complete(model, reader);
+    }
+  }
+
+  /** The same from the lines themselves. */
+  static KernelModel complete(KernelModel model, Iterator<Observation> lines) {
+    if (model.vendor() != Vendor.UNKNOWN) {
+      return model;
+    }
+    Vendor found = Vendor.UNKNOWN;
+    for (int i = 0; i < MOST_LINES && found == Vendor.UNKNOWN && lines.hasNext(); i++) {
+      if (RecordedCalls.convert(lines.next(), i) instanceof Recorded.VcpuCall call
+          && call.ret() >= 0) {
+        found = shown(call);
       }
     }
     return found == Vendor.UNKNOWN

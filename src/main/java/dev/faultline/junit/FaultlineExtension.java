@@ -5,8 +5,8 @@ import org.junit.jupiter.api.extension.ParameterContext;
 import org.junit.jupiter.api.extension.ParameterResolver;
 
 /**
- * Gives a test what its parameters ask for: a {@link RecordedMigration} by {@link Migrating}, {@link
- * Orders} by {@link InEveryOrder}.
+ * Gives a test what its parameters ask for: a {@link RecordedMigration} by {@link Migrating},
+ * {@link Orders} by {@link InEveryOrder}.
  */
 public final class FaultlineExtension implements ParameterResolver {
 

@@ -142,7 +142,6 @@ public final class Orders {
   private Orders fail(String expected, String found) {
     StringWriter text = new StringWriter();
     new OrdersText(new PrintWriter(text), Ink.PLAIN).write(name, result);
-    throw new AssertionError(
-        name + ": expected " + expected + ", found " + found + "\n" + text);
+    throw new AssertionError(name + ": expected " + expected + ", found " + found + "\n" + text);
   }
 }

@@ -58,7 +58,9 @@ final class RecordedWindow {
   private UsageException unknown(long seq) {
     return new UsageException(
         ErrorCode.MOMENT_UNKNOWN,
-        source.name() + ": expected a call of a vCPU, other than KVM_RUN, of the number " + seq
+        source.name()
+            + ": expected a call of a vCPU, other than KVM_RUN, of the number "
+            + seq
             + ", found none");
   }
 

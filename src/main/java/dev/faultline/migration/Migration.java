@@ -42,8 +42,7 @@ final class Migration {
    * @param byCpuid whether KVM_SET_CPUID2 wrote at a moment of the timeline
    * @param policy what rules instead of KVM over an L2 that hardware cannot run, or null
    */
-  Migration(
-      Plan plan, KernelModel destination, IntPredicate byCpuid, @Nullable Policy policy) {
+  Migration(Plan plan, KernelModel destination, IntPredicate byCpuid, @Nullable Policy policy) {
     this.plan = plan;
     this.destination = destination;
     this.byCpuid = byCpuid;
@@ -89,12 +88,7 @@ final class Migration {
             ? first.refused() == null ? SAME : second(moved(again))
             : second(moved(again));
     return new Moved(
-        first.reference(),
-        first.memory(),
-        first.moved(),
-        first.arrival(),
-        first.refused(),
-        second);
+        first.reference(), first.memory(), first.moved(), first.arrival(), first.refused(), second);
   }
 
   private static final Generation SAME = new Generation(Kind.FAITHFUL, List.of());
@@ -141,12 +135,7 @@ final class Migration {
       arrival = Arrivals.on(arrival, fresh);
     }
     return new Moved(
-        saved.source(),
-        saved.memory(),
-        saved.moved(),
-        arrival,
-        refusal(arrival),
-        Generation.NONE);
+        saved.source(), saved.memory(), saved.moved(), arrival, refusal(arrival), Generation.NONE);
   }
 
   /** The refusal for which the VMM gives up, else the first one. */
@@ -230,9 +219,7 @@ final class Migration {
     Vcpu here = migrated.memory().worldOr(migrated.vcpu());
     PolicyRun one = PolicyRun.of(policy, stayed.memory(), there, run);
     Memory carried =
-        policy == null
-            ? migrated.memory()
-            : policy.migrated(stayed.memory(), migrated.memory());
+        policy == null ? migrated.memory() : policy.migrated(stayed.memory(), migrated.memory());
     PolicyRun other = PolicyRun.of(policy, carried, here, run);
     return one.isAccepted() && other.isAccepted()
         ? run(there, here, run)

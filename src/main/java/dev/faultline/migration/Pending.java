@@ -50,8 +50,7 @@ final class Pending {
       // Nothing differs; or the VMM has let KVM complete an access, so the recorded calls no longer
       // follow.
       Migration.Side stayed = new Migration.Side(moved.reference(), moved.memory());
-      outcome =
-          Migration.outcome(moved, atFirst, List.of(), migration.run(stayed, side()), later);
+      outcome = Migration.outcome(moved, atFirst, List.of(), migration.run(stayed, side()), later);
     }
   }
 

@@ -85,8 +85,7 @@ final class Saving {
     for (int i = 0; i < plan.saves().size(); i++) {
       SaveStep step = plan.saves().get(i);
       if (step.ioctl() == Ioctl.RUN) {
-        PolicyRun run =
-            PolicyRun.of(policy, memory, v, new VcpuCommand.Run(MOMENT, IMMEDIATE));
+        PolicyRun run = PolicyRun.of(policy, memory, v, new VcpuCommand.Run(MOMENT, IMMEDIATE));
         memory = run.memory();
         if (run.isRefused()) {
           return new Saved(

@@ -28,7 +28,7 @@ final class Kept {
   private final class Walk {
     private final Lattice lattice;
     private final int[] needs;
-    private final int @Nullable [][] by;
+    private final int[] @Nullable [] by;
 
     Walk(Lattice lattice) {
       this.lattice = lattice;

@@ -9,8 +9,8 @@ import dev.faultline.vcpu.TimelineEvent;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Something that a re-execution shows of one call, and that a shorter timeline can show as well.
- * Equal where it is the same thing at the same call, whatever its moment.
+ * Something that a re-execution or an audit shows of one call, and that a shorter timeline can show
+ * as well. Equal where it is the same thing at the same call, whatever its moment.
  */
 public sealed interface Symptom {
   /** The recording's own number of the call. */
@@ -35,6 +35,9 @@ public sealed interface Symptom {
 
   /** A call that KVM refuses for this reason. */
   record Refuses(long seq, Ioctl ioctl, Errno errno, Check check) implements Symptom {}
+
+  /** A finding of the audit, on a vCPU or its VM. */
+  record Finds(long seq, String lane, String rule, String message) implements Symptom {}
 
   static Symptom of(Divergence d) {
     return new Diverges(

@@ -55,6 +55,7 @@ public final class Symptoms implements TimelineListener {
       case Symptom.Diverges _ -> 0;
       case Symptom.Faults _ -> 1;
       case Symptom.Dies _ -> 2;
+      case Symptom.Finds _ -> 3;
       case Symptom.Refuses r -> r.errno() == Errno.EINTR || r.check() == CallCheck.VM_DEAD ? 4 : 3;
     };
   }

@@ -84,6 +84,8 @@ public record Minimized(
               + ") refused with "
               + r.errno().name()
               + reason(r.check());
+      case Symptom.Finds f ->
+          f.rule() + " on " + f.lane() + " (seq " + f.seq() + "): " + f.message();
     };
   }
 
@@ -137,6 +139,12 @@ public record Minimized(
         json.writeStringField("ioctl", r.ioctl().uapiName());
         json.writeStringField("errno", r.errno().name());
         json.writeStringField("check", r.check().id());
+      }
+      case Symptom.Finds f -> {
+        json.writeStringField("kind", "audit");
+        json.writeStringField("rule", f.rule());
+        json.writeStringField("vcpu", f.lane());
+        json.writeStringField("message", f.message());
       }
     }
   }

@@ -88,8 +88,8 @@ final class FaultlineExtensionTest {
         .hasMessageContaining("KVM_SET_NESTED_STATE refused with EINVAL (NESTED_SMM_MODE)")
         .hasMessageContaining("nearest: 1334 1335 1337 1336")
         .hasMessageContaining("KVM_SET_VCPU_EVENTS before KVM_SET_NESTED_STATE");
-    assertThatThrownBy(() ->
-            restore.areSafeWith(Orders.first(Ioctl.SET_REGS, Ioctl.SET_NESTED_STATE)))
+    assertThatThrownBy(
+            () -> restore.areSafeWith(Orders.first(Ioctl.SET_REGS, Ioctl.SET_NESTED_STATE)))
         .hasMessageContaining("expected that KVM_SET_REGS comes before KVM_SET_NESTED_STATE in");
   }
 

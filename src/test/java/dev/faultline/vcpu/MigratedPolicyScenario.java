@@ -112,8 +112,7 @@ final class MigratedPolicyScenario {
 
   @Test
   void the_ioctl_that_restores_an_invalid_l2_is_refused() {
-    isRefused(
-        migrated(new Policy.RefuseIoctls(), Memory.NOTHING), Ioctl.SET_NESTED_STATE, false);
+    isRefused(migrated(new Policy.RefuseIoctls(), Memory.NOTHING), Ioctl.SET_NESTED_STATE, false);
   }
 
   @Test
