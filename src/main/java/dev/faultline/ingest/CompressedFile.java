@@ -21,6 +21,8 @@ final class CompressedFile {
   private static final byte[] XZ = {(byte) 0xfd, '7', 'z', 'X', 'Z', 0};
   private static final byte[] ZSTD = {0x28, (byte) 0xb5, 0x2f, (byte) 0xfd};
   private static final byte[] BZIP2 = {'B', 'Z', 'h'};
+  private static final byte[] TRACE_DAT = {0x17, 8, 'D', 't', 'r', 'a', 'c', 'i', 'n', 'g'};
+  private static final byte[] PERF_DATA = {'P', 'E', 'R', 'F', 'I', 'L', 'E', '2'};
   private static final byte[] ZIP = {'P', 'K', 3, 4};
 
   private CompressedFile() {}
@@ -104,6 +106,8 @@ final class CompressedFile {
     refuse(path, magic, ZSTD, "zstd", "zstd -d");
     refuse(path, magic, BZIP2, "bzip2", "bunzip2");
     refuse(path, magic, ZIP, "zip", "unzip");
+    binary(path, magic, TRACE_DAT, "what trace-cmd records", "trace-cmd report -i");
+    binary(path, magic, PERF_DATA, "what perf records", "perf script -i");
     return in;
   }
 
@@ -116,6 +120,22 @@ final class CompressedFile {
               + name
               + "; decompress it with "
               + command);
+    }
+  }
+
+  private static void binary(Path path, byte[] magic, byte[] other, String what, String command) {
+    if (startsWith(magic, other)) {
+      Path name = path.getFileName();
+      throw FormatException.corrupt(
+          ErrorCode.INPUT_FORMAT_UNKNOWN,
+          name
+              + ": expected text, found "
+              + what
+              + "; give the output of '"
+              + command
+              + " "
+              + name
+              + "'");
     }
   }
 

@@ -1,7 +1,6 @@
 package dev.faultline.trace;
 
 import dev.faultline.Bytes;
-import java.nio.charset.StandardCharsets;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -10,22 +9,19 @@ import org.jspecify.annotations.Nullable;
  * <p>Works on the bytes of the line with one position that moves on; a text that is of no known
  * shape becomes {@link TraceEvent.Other}, and is told by {@link #unread()}.
  *
+ * <p>trace-cmd and perf print four of the events in words of their own, with less in them, and put
+ * {@code [FAILED TO PARSE]} before the fields of one that they cannot print ({@link LibraryNames}).
+ *
  * <p><i>Source</i>: the {@code print fmt} of each event in tracefs ({@code
  * events/kvm/NAME/format}), kernels 5.10, 6.1, 6.12, 7.2 and 7.3.
  */
-final class EventText {
+final class EventText extends EventScan {
   private static final int MAX_INSN_SIZE = 15;
 
-  private final WordCache words;
-
-  private byte[] text = new byte[0];
-  private int at;
-  private int end;
-  private boolean failed;
   private boolean unread;
 
   EventText(WordCache words) {
-    this.words = words;
+    super(words);
   }
 
   /** True if the last text was one of a known event but of no known shape. */
@@ -38,10 +34,7 @@ final class EventText {
    * line}.
    */
   TraceEvent read(String name, byte[] line, int from, int to, long ns) {
-    text = line;
-    at = from;
-    end = trimmed(line, from, to);
-    failed = false;
+    begin(line, from, to);
     unread = false;
     TraceEvent event =
         switch (name) {
@@ -76,14 +69,6 @@ final class EventText {
     return event;
   }
 
-  private static int trimmed(byte[] line, int from, int to) {
-    int last = to;
-    while (last > from && line[last - 1] == ' ') {
-      last--;
-    }
-    return last;
-  }
-
   private TraceEvent ioctlEntered(long ns) {
     skip("(");
     literal("fd: ");
@@ -100,18 +85,13 @@ final class EventText {
     return new TraceEvent.IoctlReturned(ns, negative ? -ret : ret);
   }
 
-  private long prefixedHex() {
-    skip("0x");
-    return hex();
-  }
-
   private TraceEvent entry(long ns) {
     literal("vcpu ");
     int vcpu = (int) decimal();
     long rip = TraceEvent.NOT_PRINTED;
     long intrInfo = TraceEvent.NOT_PRINTED;
     long errorCode = TraceEvent.NOT_PRINTED;
-    if (skip(", rip 0x")) {
+    if (skip(", rip 0x") || skip(" rip 0x")) {
       rip = hex();
     }
     if (skip(" intr_info 0x")) {
@@ -125,6 +105,10 @@ final class EventText {
   }
 
   private @Nullable TraceEvent exit(long ns, boolean nested) {
+    skip("<CANT FIND FIELD rip>");
+    if (!startsWith(at, "vcpu ")) {
+      return reprintedExit(ns, nested);
+    }
     literal("vcpu ");
     int vcpu = (int) decimal();
     literal(" reason ");
@@ -152,6 +136,75 @@ final class EventText {
             ns, vcpu, reason, flags, rip, info1, info2, intrInfo, errorCode, requests)
         : new TraceEvent.VmExit(
             ns, vcpu, reason, flags, rip, info1, info2, intrInfo, errorCode, requests);
+  }
+
+  /** {@code reason EXTERNAL_INTERRUPT rip 0xffffffff81000000 info 0 800000fc}, without a vCPU. */
+  private @Nullable TraceEvent reprintedExit(long ns, boolean nested) {
+    long none = TraceEvent.NOT_PRINTED;
+    literal("reason ");
+    int reasonEnd = find(" rip 0x");
+    if (reasonEnd < 0 || nested) {
+      return null;
+    }
+    String reason = wordTo(reasonEnd);
+    literal(" rip 0x");
+    long rip = hex();
+    boolean informed = skip(" info ");
+    long info1 = informed ? hex() : none;
+    long info2 = informed && skip(" ") ? hex() : none;
+    newTail();
+    return new TraceEvent.VmExit(
+        ns,
+        (int) none,
+        LibraryNames.reason(reason),
+        LibraryNames.flags(reason),
+        rip,
+        info1,
+        info2,
+        none,
+        none,
+        none);
+  }
+
+  /** {@code reason TRIPLE_FAULT info1 1 info2 2 int_info 3 int_info_err 4}. */
+  private @Nullable TraceEvent reprintedInject(long ns) {
+    literal("reason ");
+    int reasonEnd = find(" info1 ");
+    if (reasonEnd < 0) {
+      return null;
+    }
+    String reason = wordTo(reasonEnd);
+    literal(" info1 ");
+    long info1 = hex();
+    literal(" info2 ");
+    long info2 = hex();
+    literal(" int_info ");
+    long intrInfo = hex();
+    literal(" int_info_err ");
+    long errorCode = hex();
+    complete();
+    return new TraceEvent.NestedVmExitInject(
+        ns,
+        LibraryNames.reason(reason),
+        LibraryNames.flags(reason),
+        info1,
+        info2,
+        intrInfo,
+        errorCode);
+  }
+
+  /** {@code [FAILED TO PARSE] exception=14 has_error=1 error_code=2 reinjected=1}. */
+  private TraceEvent unparsedException(long ns) {
+    literal(" exception=");
+    int vector = (int) decimal();
+    literal(" has_error=");
+    boolean hasCode = decimal() != 0;
+    literal(" error_code=");
+    long errorCode = decimal();
+    boolean again = skip(" reinjected=") && decimal() != 0;
+    newTail();
+    return new TraceEvent.InjectedException(
+        ns, LibraryNames.exception(vector), hasCode ? errorCode : TraceEvent.NOT_PRINTED, again);
   }
 
   /**
@@ -239,6 +292,9 @@ final class EventText {
   }
 
   private @Nullable TraceEvent nestedInject(long ns) {
+    if (!startsWith(at, "reason: ")) {
+      return reprintedInject(ns);
+    }
     literal("reason: ");
     int reasonEnd = find(" ext_inf1: 0x");
     if (reasonEnd < 0) {
@@ -285,6 +341,9 @@ final class EventText {
   }
 
   private TraceEvent injectedException(long ns) {
+    if (skip("[FAILED TO PARSE]")) {
+      return unparsedException(ns);
+    }
     int nameEnd = at;
     while (nameEnd < end && text[nameEnd] != ' ') {
       nameEnd++;
@@ -371,6 +430,9 @@ final class EventText {
     literal(":");
     long rip = hex();
     literal(":");
+    if (!startsWith(at, " (") && skip(" ")) {
+      return reprintedInsn(ns, csBase, rip);
+    }
     int insnEnd = find(" (");
     if (insnEnd < 0) {
       return null;
@@ -386,6 +448,21 @@ final class EventText {
     boolean failure = skip(" failed");
     complete();
     return new TraceEvent.EmulateInsn(ns, csBase, rip, insn, mode, failure);
+  }
+
+  /** {@code f0000:e05b: 2e 66 83 FAIL}; a library with a disassembler prints no bytes. */
+  private TraceEvent reprintedInsn(long ns, long csBase, long rip) {
+    int fail = find(" FAIL");
+    boolean failure = fail >= 0 && fail + " FAIL".length() == end;
+    int insnEnd = failure ? fail : end;
+    boolean bytes = true;
+    for (int i = at; i < insnEnd; i++) {
+      bytes &=
+          hexDigit(text[i]) >= 0 == ((i - at) % 3 != 2)
+              && (text[i] == ' ' || hexDigit(text[i]) >= 0);
+    }
+    Bytes insn = bytes ? insn(insnEnd) : Bytes.EMPTY;
+    return new TraceEvent.EmulateInsn(ns, csBase, rip, insn, "", failure);
   }
 
   /** The bytes of an instruction, two digits each with a blank between. */
@@ -426,107 +503,5 @@ final class EventText {
     long errorCode = hex();
     complete();
     return new TraceEvent.PageFault(ns, vcpu, rip, address, errorCode);
-  }
-
-  /** Requires the literal here and moves past it. */
-  private void literal(String literal) {
-    if (!skip(literal)) {
-      failed = true;
-    }
-  }
-
-  /** Moves past the literal if it is here. */
-  private boolean skip(String literal) {
-    if (!startsWith(at, literal)) {
-      return false;
-    }
-    at += literal.length();
-    return true;
-  }
-
-  private boolean startsWith(int from, String literal) {
-    int length = literal.length();
-    if (end - from < length) {
-      return false;
-    }
-    for (int i = 0; i < length; i++) {
-      if (text[from + i] != literal.charAt(i)) {
-        return false;
-      }
-    }
-    return true;
-  }
-
-  /** True if the first is here, false if the second is; moves past it. */
-  private boolean either(String first, String second) {
-    if (skip(first)) {
-      return true;
-    }
-    literal(second);
-    return false;
-  }
-
-  /** Where the literal is found first from here on, -1 if nowhere. */
-  private int find(String literal) {
-    char first = literal.charAt(0);
-    for (int i = at; i < end; i++) {
-      if (text[i] == first && startsWith(i, literal)) {
-        return i;
-      }
-    }
-    return -1;
-  }
-
-  private long hex() {
-    int from = at;
-    long value = 0;
-    while (at < end) {
-      int digit = hexDigit(text[at]);
-      if (digit < 0) {
-        break;
-      }
-      value = (value << 4) | digit;
-      at++;
-    }
-    failed |= at == from || at - from > 16;
-    return value;
-  }
-
-  private static int hexDigit(byte c) {
-    if (c >= '0' && c <= '9') {
-      return c - '0';
-    }
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-  }
-
-  private long decimal() {
-    int from = at;
-    long value = 0;
-    while (at < end && text[at] >= '0' && text[at] <= '9') {
-      value = value * 10 + (text[at] - '0');
-      at++;
-    }
-    failed |= at == from || value > 0xffff_ffffL || at - from > 10;
-    return value;
-  }
-
-  private String wordTo(int to) {
-    String word = words.of(text, at, to);
-    at = to;
-    return word;
-  }
-
-  private String plain(int from, int to) {
-    return new String(text, from, to - from, StandardCharsets.UTF_8);
-  }
-
-  /** Requires that nothing is left. */
-  private void complete() {
-    failed |= at != end;
-  }
-
-  /** Allows what a later kernel may have added: a blank and more, or more in brackets. */
-  private void newTail() {
-    failed |= at != end && text[at] != ' ' && text[at] != '[';
   }
 }

@@ -99,7 +99,8 @@ public final class FtraceReader implements AutoCloseable {
       text = lines.array();
       at = lines.from();
       end = lines.to();
-      if (at == end) {
+      boolean beginsTraceCmd = lines.number() == 1 && startsWith("cpus=");
+      if (at == end || beginsTraceCmd) {
         continue;
       }
       if (text[at] == '#') {
@@ -221,20 +222,32 @@ public final class FtraceReader implements AutoCloseable {
     return false;
   }
 
-  /** Reads {@code CPU:3 [LOST 123 EVENTS]}; false if it is another line. */
+  /**
+   * Reads {@code CPU:3 [LOST 123 EVENTS]}, or {@code CPU:3 [123 EVENTS DROPPED]} as trace-cmd has
+   * it; false if it is another line.
+   */
   private boolean gapLine() {
     if (!startsWith("CPU:")) {
       return false;
     }
     int start = at;
     at += "CPU:".length();
-    if (number(5) < 0 || !startsWith(" [LOST ")) {
-      at = start;
-      return false;
+    boolean numbered = number(5) >= 0;
+    if (numbered && startsWith(" [LOST ")) {
+      at += " [LOST ".length();
+      lost += Math.max(0, number(18));
+      return true;
     }
-    at += " [LOST ".length();
-    lost += Math.max(0, number(18));
-    return true;
+    if (numbered && startsWith(" [")) {
+      at += " [".length();
+      long dropped = number(18);
+      if (dropped >= 0 && startsWith(" EVENTS DROPPED]")) {
+        lost += dropped;
+        return true;
+      }
+    }
+    at = start;
+    return false;
   }
 
   private boolean eventLine() {

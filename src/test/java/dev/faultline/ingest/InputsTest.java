@@ -133,6 +133,7 @@ final class InputsTest {
             "qemu_strace_ftrace",
             "qemu_strace_refused_msr",
             "qemu_strace_source",
+            "qemu_trace_cmd",
             "scn_a",
             "scn_d",
             "set_sregs_test",
@@ -197,6 +198,21 @@ final class InputsTest {
         .isThrownBy(() -> read(Inputs.open(file).getFirst()))
         .withMessageStartingWith("FL-214 boot.jsonl: expected a plain file or one compressed by")
         .withMessageContaining("found " + name);
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "1708447472616369, 6e67, trace-cmd report -i boot.dat",
+    "50455246494c4532, 6800, perf script -i boot.dat"
+  })
+  void what_a_tracer_records_is_told_with_the_command_that_prints_it(
+      String first, String second, String told) throws IOException {
+    byte[] content = HexFormat.of().parseHex(first + second);
+    Path file = Files.write(folder.resolve("boot.dat"), content);
+    assertThatExceptionOfType(FormatException.class)
+        .isThrownBy(() -> read(Inputs.open(file).getFirst()))
+        .withMessageStartingWith("FL-214 boot.dat: expected text, found what ")
+        .withMessageContaining(told);
   }
 
   @ParameterizedTest

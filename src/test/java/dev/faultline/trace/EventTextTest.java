@@ -267,6 +267,77 @@ final class EventTextTest {
     }
   }
 
+  /** As trace-cmd 3.1.6 with libtraceevent 1.7.1 printed events that were made for it. */
+  static Stream<Arguments> reprinted() {
+    return Stream.of(
+        text("kvm_entry: vcpu 1 rip 0xfff0", new VmEntry(NS, 1, 0xfff0, NO, NO, false)),
+        text(
+            "kvm_exit: reason EXTERNAL_INTERRUPT rip 0xffffffff81000000 info 0 800000fc",
+            new VmExit(
+                NS, -1, "EXTERNAL_INTERRUPT", "", 0xffffffff81000000L, 0, 0x800000fcL, NO, NO, NO)),
+        text(
+            "kvm_exit: reason UNKNOWN (2147483681) rip 0x401000 info 0 0",
+            new VmExit(NS, -1, "INVALID_STATE", "FAILED_VMENTRY", 0x401000, 0, 0, NO, NO, NO)),
+        text(
+            "kvm_exit: reason UNKNOWN (99) rip 0x401000",
+            new VmExit(NS, -1, "0x63", "", 0x401000, NO, NO, NO, NO, NO)),
+        text(
+            "kvm_exit: reason PENDING_INTERRUPT rip 0x401000 info 0 0",
+            new VmExit(NS, -1, "INTERRUPT_WINDOW", "", 0x401000, 0, 0, NO, NO, NO)),
+        text(
+            "kvm_exit: reason EXIT_EXCP_PF rip 0x401000 info 1 2",
+            new VmExit(NS, -1, "PF excp", "", 0x401000, 1, 2, NO, NO, NO)),
+        text(
+            "kvm_exit: reason EXIT_NPF rip 0x401000 info 1 2",
+            new VmExit(NS, -1, "npf", "", 0x401000, 1, 2, NO, NO, NO)),
+        text(
+            "kvm_exit: reason EXIT_IDTR_READ rip 0x401000 info 1 2",
+            new VmExit(NS, -1, "read_idtr", "", 0x401000, 1, 2, NO, NO, NO)),
+        text(
+            "kvm_exit: reason EXIT_WRITE_CR0 rip 0x401000 info 1 2",
+            new VmExit(NS, -1, "write_cr0", "", 0x401000, 1, 2, NO, NO, NO)),
+        text(
+            "kvm_nested_vmexit: <CANT FIND FIELD rip>vcpu 0 reason TRIPLE_FAULT rip 0x401000 info1"
+                + " 0x0000000000000003 info2 0x0000000000000004 intr_info 0x00000005 error_code"
+                + " 0x00000006 requests 0x0000000000000000",
+            new NestedVmExit(NS, 0, "TRIPLE_FAULT", "", 0x401000, 3, 4, 5, 6, 0)),
+        text(
+            "kvm_nested_vmexit_inject: reason TRIPLE_FAULT info1 1 info2 2 int_info 3"
+                + " int_info_err 4",
+            new NestedVmExitInject(NS, "TRIPLE_FAULT", "", 1, 2, 3, 4)),
+        text(
+            "kvm_nested_vmexit_inject: reason UNKNOWN (2147483681) info1 1 info2 2 int_info 3"
+                + " int_info_err 4",
+            new NestedVmExitInject(NS, "INVALID_STATE", "FAILED_VMENTRY", 1, 2, 3, 4)),
+        text(
+            "kvm_inj_exception: [FAILED TO PARSE] exception=14 has_error=1 error_code=2"
+                + " reinjected=1",
+            new InjectedException(NS, "#PF", 2, true)),
+        text(
+            "kvm_inj_exception: [FAILED TO PARSE] exception=6 has_error=0 error_code=0",
+            new InjectedException(NS, "#UD", NO, false)),
+        text(
+            "kvm_emulate_insn: f0000:e05b: 2e 66 83 FAIL",
+            new EmulateInsn(NS, 0xf0000, 0xe05b, insn("2e6683"), "", true)),
+        text(
+            "kvm_emulate_insn: 0:ea58d: 39 d0",
+            new EmulateInsn(NS, 0, 0xea58d, insn("39d0"), "", false)),
+        text(
+            "kvm_emulate_insn: 0:ea58d: cmp eax, edx",
+            new EmulateInsn(NS, 0, 0xea58d, Bytes.EMPTY, "", false)));
+  }
+
+  @ParameterizedTest
+  @MethodSource("reprinted")
+  void what_trace_cmd_prints_in_its_own_words_becomes_the_same_event(
+      String text, TraceEvent expected) {
+    try (FtraceReader reader = reader(text)) {
+      assertThat(reader.advance()).isEqualTo(FtraceReader.Step.EVENT);
+      assertThat(reader.event()).isEqualTo(expected);
+      assertThat(reader.report().unread()).isZero();
+    }
+  }
+
   private static Arguments text(String text, TraceEvent expected) {
     return Arguments.of(text, expected);
   }

@@ -118,10 +118,26 @@ final class FtraceReaderTest {
     }
   }
 
+  @Test
+  void what_trace_cmd_says_besides_is_understood() {
+    String text =
+        "cpus=2\n"
+            + Lines.event(1, 5, "kvm_fpu: load")
+            + "CPU:0 [3604339 EVENTS DROPPED]\n"
+            + Lines.event(1, 6, "kvm_fpu: unload");
+    try (FtraceReader reader = reader(text)) {
+      assertThat(steps(reader, 4)).containsExactly(Step.EVENT, Step.GAP, Step.EVENT, Step.END);
+      assertThat(reader.report().lost()).isEqualTo(3_604_339);
+      assertThat(reader.report().damaged()).isZero();
+    }
+  }
+
   @ParameterizedTest
   @ValueSource(
       strings = {
         "garbage",
+        "cpus=2",
+        "CPU:0 [12 EVENTS DROPPE",
         "CPU:x [LOST 1 EVENTS]",
         "             scn-114     [000] .....     7.926069: ",
         "             scn-114     [000] .....     7.926069: kvm_fpu",
