@@ -57,6 +57,7 @@ public enum ErrorCode {
   WINDOW_TOO_LARGE(409, "The window holds more calls than can be reordered."),
   WINDOW_EMPTY(410, "The window holds no call that can be reordered."),
   CANNOT_RECORD(411, "This machine or program cannot be recorded."),
+  ANSWER_UNKNOWN(420, "KVM's rules do not tell what a call that nobody made returns."),
 
   BUG(900, "Faultline itself is wrong.");
 

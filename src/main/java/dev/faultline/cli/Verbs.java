@@ -32,6 +32,7 @@ final class Verbs {
           new Named("import", ImportVerb::new),
           new Named("ls", LsVerb::new),
           new Named("fork", ForkVerb::new),
+          new Named("call", CallVerb::new),
           new Named("rm", RmVerb::new),
           new Named("check", CheckVerb::new),
           new Named("reproject", ReprojectVerb::new),

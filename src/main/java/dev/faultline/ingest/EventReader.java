@@ -74,6 +74,8 @@ final class EventReader {
               (int) e.number(6),
               where(e, 0));
       case RECORDER_TIMED_OUT -> new Observation.TimedOut(e.number(0), e.number(1), where(e, 0));
+      case CALL_DECIDED -> DecidedCalls.call(e);
+      case RUN_DECIDED -> DecidedCalls.run(e, next(rest, EventType.RUN_ANSWERED));
       case LINE_NOT_UNDERSTOOD ->
           new Observation.UnknownLine(e.number(0), e.number(1), e.text(0), e.text(1), where(e, 2));
       default -> null;

@@ -95,6 +95,7 @@ final class InsideRows {
           case Outcome.Exits e when result.ret() == 0 && result.exit() == e.exit() -> e.check();
           case null, default -> null;
         };
+    boolean open = run.decided() && predicted instanceof Outcome.Runs;
     return new MomentRow(
         moment,
         run.seq(),
@@ -103,10 +104,10 @@ final class InsideRows {
         "run-returned",
         Sort.INSIDE,
         "KVM_RUN",
-        new Result(result.ret(), result.errno()),
+        open ? null : new Result(result.ret(), result.errno()),
         check,
         List.of(),
-        result.ret() == 0 && result.shown() != PageShown.NOTHING
+        open ? "comes back; how, nobody can tell" : result.ret() == 0 && result.shown() != PageShown.NOTHING
             ? CallWords.exit(result.run())
             : "");
   }

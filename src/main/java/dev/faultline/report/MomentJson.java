@@ -46,6 +46,9 @@ public final class MomentJson implements MomentReport {
     json.writeEndObject();
     json.writeStringField("what", row.name());
     json.writeStringField("text", row.text());
+    if (row.sort() == MomentRow.Sort.DECIDED) {
+      json.writeBooleanField("decided", true);
+    }
     json.writeEndObject();
   }
 

@@ -186,12 +186,17 @@ public final class MomentLog implements TimelineListener {
         fact.ns(),
         lane,
         "ioctl",
-        Sort.FACT,
+        isDecided(fact) ? Sort.DECIDED : Sort.FACT,
         name,
         result,
         check,
         changes,
         text);
+  }
+
+  private static boolean isDecided(Recorded fact) {
+    return (fact instanceof Recorded.VcpuCall vcpu && vcpu.decided())
+        || (fact instanceof Recorded.VmCall vm && vm.decided());
   }
 
   /** The check that the model says failed, if the call did fail so. */

@@ -36,6 +36,8 @@ public record MomentRow(
   public enum Sort {
     /** A call, or a line of the recording that is none. */
     FACT,
+    /** A call that nobody made. */
+    DECIDED,
     /** Something inside a KVM_RUN. */
     INSIDE,
     /** Something inside a KVM_RUN that the model added. */

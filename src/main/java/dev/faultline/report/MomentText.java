@@ -48,6 +48,7 @@ public final class MomentText implements MomentReport {
             row.lane());
     out.println(
         switch (row.sort()) {
+          case DECIDED -> "? " + place + " " + words(row);
           case FACT -> "  " + place + " " + words(row);
           case INSIDE -> ink.faint("  " + place + "   " + words(row));
           case SYNTHESIZED -> ink.made("* " + place + "   " + words(row));

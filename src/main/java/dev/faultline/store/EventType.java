@@ -15,8 +15,9 @@ import org.jspecify.annotations.Nullable;
  * meaning of a field are never changed and never used again: an event that changes gets the next
  * version under a new code, and the old one stays readable.
  *
- * <p>Facts are what was recorded. {@link #isJudgement() Judgements} are what the model concluded
- * when the event was stored; re-execution passes them over and concludes again.
+ * <p>Facts are what was recorded. What {@link #isDecided() was decided} nobody recorded: it follows
+ * in a fork of a timeline, and is carried out again as its rules say. {@link #isJudgement()
+ * Judgements} are what the model concluded when the event was stored; re-execution passes them over and concludes again.
  */
 // Lists and the array are filled once, by List.of and by the constructor.
 @SuppressWarnings("ImmutableEnumChecker")
@@ -133,7 +134,17 @@ public enum EventType {
       "DivergenceFound",
       "seq at",
       "lane ioctl what field recorded predicted because where",
-      "");
+      ""),
+
+  /** An ioctl that nobody made, other than KVM_RUN, with what KVM's rules answer. */
+  CALL_DECIDED(
+      70, "CallDecided", "seq ns fd req arg ret errno", "name fdKind obj outcome check", "in"),
+  /** A KVM_RUN that nobody made; {@link #RUN_ANSWERED} follows. */
+  RUN_DECIDED(71, "RunDecided", "seq ns fd req arg", "name fdKind obj", "runIn"),
+  /** Such a KVM_RUN comes to the VM-Enter, at which L2 is judged. */
+  VM_ENTRY_DECIDED(72, "VmEntryDecided", "seq", "", ""),
+  /** Such a KVM_RUN comes back, as far as the rules tell. */
+  RUN_ANSWERED(73, "RunAnswered", "ret errno exit", "outcome check", "");
 
   /** Numbers that follow one another over all kinds: sequence number, time, line. */
   static final int CLOCKS = 3;
@@ -210,12 +221,21 @@ public enum EventType {
 
   /** True for what the model concluded; all others are facts. */
   public boolean isJudgement() {
-    return this == TRIPLE_FAULT_SYNTHESIZED || this == DIVERGENCE_FOUND;
+    return this == TRIPLE_FAULT_SYNTHESIZED
+        || this == DIVERGENCE_FOUND
+        || this == VM_ENTRY_DECIDED;
+  }
+
+  /** True for what belongs to a call that nobody made. */
+  public boolean isDecided() {
+    return code >= CALL_DECIDED.code && code <= RUN_ANSWERED.code;
   }
 
   /** True for an event that begins what one line of a recording tells. */
   public boolean isFirstOfLine() {
-    return code >= IOCTL_RETURNED.code && code <= SMRAM_CAPTURED.code && this != RUN_RETURNED;
+    return this == CALL_DECIDED
+        || this == RUN_DECIDED
+        || (code >= IOCTL_RETURNED.code && code <= SMRAM_CAPTURED.code && this != RUN_RETURNED);
   }
 
   /** True for an event behind everything else of its moment. */

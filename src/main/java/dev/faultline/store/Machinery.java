@@ -9,6 +9,7 @@ import java.util.concurrent.locks.LockSupport;
 import org.axonframework.common.jdbc.ConnectionProvider;
 import org.axonframework.common.transaction.NoTransactionManager;
 import org.axonframework.common.transaction.TransactionManager;
+import org.axonframework.config.AggregateConfigurer;
 import org.axonframework.config.Configuration;
 import org.axonframework.config.Configurer;
 import org.axonframework.config.DefaultConfigurer;
@@ -20,6 +21,7 @@ import org.axonframework.eventhandling.tokenstore.TokenStore;
 import org.axonframework.eventhandling.tokenstore.inmemory.InMemoryTokenStore;
 import org.axonframework.eventhandling.tokenstore.jdbc.JdbcTokenStore;
 import org.axonframework.eventhandling.tokenstore.jdbc.TokenSchema;
+import org.axonframework.eventsourcing.EventCountSnapshotTriggerDefinition;
 import org.axonframework.serialization.Serializer;
 import org.axonframework.serialization.json.JacksonSerializer;
 import org.jspecify.annotations.Nullable;
@@ -28,6 +30,7 @@ import org.jspecify.annotations.Nullable;
 final class Machinery implements AutoCloseable {
   static final String SUMMARIES = "summaries";
   private static final int BATCH_SIZE = 4096;
+  private static final int EVENTS_A_SNAPSHOT = 32;
   private static final long PAUSE_NS = TimeUnit.MILLISECONDS.toNanos(2);
   private static final long PATIENCE_NS = TimeUnit.SECONDS.toNanos(30);
 
@@ -58,6 +61,8 @@ final class Machinery implements AutoCloseable {
       transactions = own;
       tokens = tokens(own, json);
     }
+    configurer.configureAggregate(aggregate(VcpuAggregate.class));
+    configurer.configureAggregate(aggregate(VmAggregate.class));
     TransactionManager chosen = transactions;
     TokenStore kept = tokens;
     configurer.configureTransactionManager(_ -> chosen);
@@ -74,6 +79,12 @@ final class Machinery implements AutoCloseable {
             .byDefaultAssignTo(SUMMARIES)
             .registerEventHandler(_ -> projection));
     return configurer;
+  }
+
+  private static <A> AggregateConfigurer<A> aggregate(Class<A> type) {
+    return AggregateConfigurer.defaultConfiguration(type)
+        .configureSnapshotTrigger(
+            c -> new EventCountSnapshotTriggerDefinition(c.snapshotter(), EVENTS_A_SNAPSHOT));
   }
 
   private static TokenStore tokens(ConnectionProvider connections, Serializer json) {

@@ -48,6 +48,7 @@ final class PackedEventStorageEngine implements EventStorageEngine {
 
   private final Rows rows;
   private final Object appended = new Object();
+  private @Nullable LaneSnapshots rebuilding;
 
   PackedEventStorageEngine(Rows rows) {
     this.rows = rows;
@@ -55,6 +56,11 @@ final class PackedEventStorageEngine implements EventStorageEngine {
 
   Rows rows() {
     return rows;
+  }
+
+  /** From now on a snapshot that is not there, or not good any more, is made anew. */
+  void rebuildSnapshots(LaneSnapshots snapshots) {
+    rebuilding = snapshots;
   }
 
   @Override
@@ -108,6 +114,10 @@ final class PackedEventStorageEngine implements EventStorageEngine {
       before = TimelineStore.create(rows, name);
     }
     Timeline timeline = before;
+    StoredEvent first = messages.getFirst().getPayload();
+    if (first.type().isDecided() && first.moment() != timeline.nextMoment()) {
+      throw conflict(name, "the next moment to be " + timeline.nextMoment());
+    }
     Packer packer = new Packer(timeline, lane -> rows.stream(timeline.id(), lane), rows::newId);
     for (StoredEventMessage message : messages) {
       String lane = LaneEvent.laneOf(message.getAggregateIdentifier());
@@ -225,6 +235,10 @@ final class PackedEventStorageEngine implements EventStorageEngine {
 
   @Override
   public Optional<DomainEventMessage<?>> readSnapshot(String stream) {
+    LaneSnapshots snapshots = rebuilding;
+    if (snapshots != null) {
+      return Optional.ofNullable(snapshots.read(stream));
+    }
     Snapshot found = rows.snapshot(stream);
     if (found == null || !found.stamp().equals(ModelStamp.current())) {
       return Optional.empty();

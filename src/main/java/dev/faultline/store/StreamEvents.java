@@ -19,6 +19,9 @@ final class StreamEvents extends Spliterators.AbstractSpliterator<StoredEventMes
   private final Deque<Segment> segments = new ArrayDeque<>();
   private final long end;
   private long next;
+
+  /** Where the events that are being read end: the next stream of the chain takes over. */
+  private long limit;
   private @Nullable SegmentReader reader;
 
   /**
@@ -49,7 +52,7 @@ final class StreamEvents extends Spliterators.AbstractSpliterator<StoredEventMes
   public boolean tryAdvance(Consumer<? super StoredEventMessage> action) {
     while (next < end) {
       SegmentReader current = reader;
-      if (current == null || !current.hasNext()) {
+      if (current == null || !current.hasNext() || next >= limit) {
         if (!nextSegment()) {
           return false;
         }
@@ -71,9 +74,10 @@ final class StreamEvents extends Spliterators.AbstractSpliterator<StoredEventMes
       if (own == null) {
         return false;
       }
+      limit = limitOf(own);
       List<Segment> found = rows.segments(own.id(), next, SEGMENTS_AT_ONCE);
       for (Segment each : found) {
-        if (each.first() < limitOf(own)) {
+        if (each.first() < limit) {
           segments.add(each);
         }
       }

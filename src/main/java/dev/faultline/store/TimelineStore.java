@@ -148,8 +148,9 @@ public final class TimelineStore implements AutoCloseable {
   public @Nullable Resumed resume(String name, int moment) {
     Timeline timeline = demand(name);
     Timeline owner = StoredMoments.owner(rows, timeline, moment);
+    int limit = moment;
     while (true) {
-      Checkpoint found = rows.checkpointAt(owner.id(), moment, ModelStamp.current());
+      Checkpoint found = rows.checkpointAt(owner.id(), limit, ModelStamp.current());
       if (found != null) {
         return resumed(timeline, found);
       }
@@ -157,6 +158,7 @@ public final class TimelineStore implements AutoCloseable {
       if (parent == null) {
         return null;
       }
+      limit = Math.min(limit, owner.forkMoment());
       owner = parent;
     }
   }
@@ -337,6 +339,53 @@ public final class TimelineStore implements AutoCloseable {
       demandFree(as);
     }
     machinery().forked(fork);
+  }
+
+  /** Goes on with forks by calls that nobody made. */
+  public WhatIf whatIf(WhatIf.Replay replay) {
+    return new WhatIf(this, replay);
+  }
+
+  /** Demands a timeline to which decided calls may be added: what was recorded stays as it is. */
+  void demandFork(String name) {
+    if (demand(name).parent() == Rows.NOBODY) {
+      throw new UsageException(
+          ErrorCode.USAGE,
+          name
+              + ": expected a fork, since a recording's timeline holds what was recorded, found"
+              + " none; make one by 'faultline fork "
+              + name
+              + " --at M --as NAME2'");
+    }
+  }
+
+  /** A sequence number behind all of a timeline. */
+  long nextSeq(String name) {
+    Timeline at = demand(name);
+    int before = Integer.MAX_VALUE;
+    long most = -1;
+    while (at != null) {
+      for (Page page : rows.pageRows(at.id())) {
+        if (page.firstMoment() < before) {
+          most = Math.max(most, page.nextMoment() <= before ? page.maxSeq() : seqIn(page, before));
+        }
+      }
+      before = Math.min(before, at.forkMoment());
+      at = Forks.parentOf(rows, at);
+    }
+    return most + 1;
+  }
+
+  /** The most that a sequence number of a page is before a moment. */
+  private long seqIn(Page page, int before) {
+    PageReader reader = new PageReader(new Rows.PackedPage(page, rows.segments(page.firstEvent())));
+    long most = -1;
+    while (reader.advance() && reader.event().moment() < before) {
+      if (reader.event().type().isFirstOfLine()) {
+        most = Math.max(most, reader.event().number(0));
+      }
+    }
+    return most;
   }
 
   private void demandFree(String name) {

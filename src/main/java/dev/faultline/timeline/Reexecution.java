@@ -94,6 +94,25 @@ public final class Reexecution {
     return index;
   }
 
+  /** A vCPU at the present moment, with its VM as it is now; null if there was none so far. */
+  public @Nullable Vcpu vcpu(String vcpu) {
+    Vcpu known = machine.vcpus().get(vcpu);
+    return known == null ? null : machine.vcpu(vcpu, known.vm().name());
+  }
+
+  /** A vCPU that was created and not called yet, as its first call would find it. */
+  public @Nullable Vcpu createdVcpu(String vcpu, String vm, int fd) {
+    Reexecution ahead = fork(TimelineListener.NONE);
+    return ahead.machine.seeVcpu(vcpu, vm, fd, nextMoment()).created()
+        ? ahead.machine.vcpu(vcpu, vm)
+        : null;
+  }
+
+  /** A VM at the present moment; null if there was none so far. */
+  public @Nullable Vm vm(String vm) {
+    return machine.knowsVm(vm) ? machine.vm(vm) : null;
+  }
+
   TimelineListener listener() {
     return listener;
   }
@@ -270,15 +289,19 @@ public final class Reexecution {
     }
     VmRules.Result result = VmRules.decide(vm, call.command());
     boolean agrees =
-        scores.compareReturn(
-            moment,
-            call.seq(),
-            call.vm(),
-            ioctl,
-            call.where(),
-            result.outcome(),
-            call.ret(),
-            call.errno());
+        call.decided()
+            || scores.compareReturn(
+                moment,
+                call.seq(),
+                call.vm(),
+                ioctl,
+                call.where(),
+                result.outcome(),
+                call.ret(),
+                call.errno());
+    if (call.decided()) {
+      scores.compareDecided(moment, call, ioctl, result.outcome());
+    }
     Vm after = result.after();
     if (!agrees) {
       after = VmRules.doubted(vm, call.command());
@@ -331,6 +354,10 @@ public final class Reexecution {
     }
     Decision decision = VcpuModel.decide(v, call.command());
     listener.fact(moment, call, decision.outcome());
+    if (call.decided()) {
+      decidedCall(moment, v, call, decision, ioctl);
+      return;
+    }
     if (call.run() != null) {
       runs.run(moment, v, call, decision, call.run());
       return;
@@ -361,6 +388,19 @@ public final class Reexecution {
       machine.host(
           VcpuModel.learn(machine.host(), v, call.command(), call.ret(), ReadFacts.payload(call)));
     }
+  }
+
+  /** A call that nobody made does what the rules say; the answer kept with it is no fact. */
+  private void decidedCall(
+      int moment, Vcpu v, Recorded.VcpuCall call, Decision decision, Ioctl ioctl) {
+    scores.compareDecided(moment, call, ioctl, decision.outcome());
+    if (call.run() != null) {
+      runs.supposed(moment, v, call, decision, call.run());
+      return;
+    }
+    Vcpu next = carryOut(v, decision, call, ioctl, moment);
+    notice(moment, v, next, true);
+    machine.put(next);
   }
 
   /** A refusal must be for the reason that the kernel itself traced. */

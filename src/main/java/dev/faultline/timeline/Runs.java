@@ -18,6 +18,7 @@ import dev.faultline.vcpu.TimelineEvent;
 import dev.faultline.vcpu.Vcpu;
 import dev.faultline.vcpu.VcpuModel;
 import dev.faultline.vmx.GuestStateCheck;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /** The KVM_RUN calls of a re-execution: judged, confirmed by tracepoints, and carried out. */
@@ -52,6 +53,21 @@ final class Runs {
       case Outcome.Returns _, Outcome.Succeeds _, Outcome.Undecided _ -> {}
     }
     carryOut(before, call, decision, run, fault, sound);
+  }
+
+  /**
+   * A KVM_RUN that nobody made: up to where the guest runs the rules tell what happens. How it
+   * would come back then, nobody knows.
+   */
+  void supposed(
+      int moment, Vcpu before, Recorded.VcpuCall call, Decision decision, Recorded.Run run) {
+    TimelineEvent.TripleFaultSynthesized fault =
+        decision.outcome() instanceof Outcome.Runs r ? r.fault() : null;
+    if (fault != null) {
+      owner.scores().add(synthesized(moment + 1, before, call, fault, Answer.CANNOT_TELL));
+    }
+    RunResult result = RunResult.supposed(decision.outcome(), run.result());
+    carryOut(before, call, decision, new Recorded.Run(result, List.of(), false, null), fault, true);
   }
 
   private void carryOut(

@@ -197,6 +197,53 @@ final class Scores {
     return agrees;
   }
 
+  /** An answer that was decided once, by rules that may be others than these. Counts as no call. */
+  void compareDecided(int moment, Recorded.VcpuCall call, Ioctl ioctl, Outcome outcome) {
+    compareDecided(
+        moment, call.seq(), call.vcpu(), ioctl, call.where(), outcome, call.ret(), call.errno());
+  }
+
+  /** The same of a call on a VM. */
+  void compareDecided(int moment, Recorded.VmCall call, Ioctl ioctl, Outcome outcome) {
+    compareDecided(
+        moment, call.seq(), call.vm(), ioctl, call.where(), outcome, call.ret(), call.errno());
+  }
+
+  private void compareDecided(
+      int moment,
+      long seq,
+      String lane,
+      Ioctl ioctl,
+      String where,
+      Outcome outcome,
+      int ret,
+      int errno) {
+    if (!agrees(outcome, ret, errno)) {
+      diverge(
+          new Divergence(
+              moment,
+              seq,
+              lane,
+              ioctl.uapiName(),
+              What.RETURN,
+              null,
+              Words.returned(ret, errno) + ", decided and not recorded",
+              Words.outcome(outcome),
+              Words.because(outcome),
+              where));
+    }
+  }
+
+  private static boolean agrees(Outcome outcome, int ret, int errno) {
+    return switch (outcome) {
+      case Outcome.Returns r -> ret == r.value();
+      case Outcome.Succeeds _ -> ret >= 0;
+      case Outcome.Refused r -> ret == -1 && errno == r.errno().number();
+      case Outcome.Exits _, Outcome.Runs _ -> ret == 0;
+      case Outcome.Undecided _ -> true;
+    };
+  }
+
   /** All of it, for the lanes that are asked for. */
   Verification verification(String name, KernelModel kernel, Predicate<String> asked) {
     return new Verification(

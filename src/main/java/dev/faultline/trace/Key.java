@@ -47,7 +47,8 @@ enum Key {
   SMBASE("smbase", Type.HEX),
   MAP("map", Type.PAYLOAD),
   MAP_LEN("map_len", Type.NUMBER),
-  UNSEEN("unseen", Type.NUMBER);
+  UNSEEN("unseen", Type.NUMBER),
+  DECIDED("decided", Type.NUMBER);
 
   /** How a value is written. */
   enum Type {
@@ -154,6 +155,7 @@ enum Key {
       case "map" -> MAP;
       case "map_len" -> MAP_LEN;
       case "unseen" -> UNSEEN;
+      case "decided" -> DECIDED;
       default -> null;
     };
   }

@@ -150,8 +150,17 @@ public sealed interface Observation {
   /** Which ioctl, with which argument. */
   record Request(int req, String name, long arg) {}
 
-  /** What came of it: {@code errno} is 0 unless {@code ret} is -1. */
-  record Result(int ret, int errno) {}
+  /**
+   * What came of it: {@code errno} is 0 unless {@code ret} is -1.
+   *
+   * @param decided true if nobody made the call, and KVM's rules, not a recorder, told the answer
+   */
+  record Result(int ret, int errno, boolean decided) {
+    /** What was recorded. */
+    public Result(int ret, int errno) {
+      this(ret, errno, false);
+    }
+  }
 
   /**
    * The bytes behind the argument, and kvm_run; each empty where there is none.

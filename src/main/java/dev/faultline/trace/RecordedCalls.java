@@ -7,25 +7,11 @@ import dev.faultline.kvm.Errno;
 import dev.faultline.kvm.FdKind;
 import dev.faultline.kvm.Ioctl;
 import dev.faultline.kvm.KvmCpuid2;
-import dev.faultline.kvm.KvmDebugregs;
-import dev.faultline.kvm.KvmEnableCap;
 import dev.faultline.kvm.KvmExit;
-import dev.faultline.kvm.KvmFpu;
-import dev.faultline.kvm.KvmInterrupt;
-import dev.faultline.kvm.KvmLapicState;
-import dev.faultline.kvm.KvmMceSetup;
-import dev.faultline.kvm.KvmMpState;
 import dev.faultline.kvm.KvmMsrList;
 import dev.faultline.kvm.KvmMsrs;
-import dev.faultline.kvm.KvmNestedState;
-import dev.faultline.kvm.KvmRegs;
 import dev.faultline.kvm.KvmRun;
-import dev.faultline.kvm.KvmSregs;
-import dev.faultline.kvm.KvmSregs2;
-import dev.faultline.kvm.KvmUserspaceMemoryRegion;
-import dev.faultline.kvm.KvmVcpuEvents;
-import dev.faultline.kvm.KvmXcrs;
-import dev.faultline.kvm.KvmXsave;
+import dev.faultline.vcpu.CommandPayload;
 import dev.faultline.vcpu.HostFact;
 import dev.faultline.vcpu.PageShown;
 import dev.faultline.vcpu.Recorded;
@@ -45,7 +31,6 @@ import org.jspecify.annotations.Nullable;
  * that names the line.
  */
 public final class RecordedCalls {
-  private static final int NESTED_SIZE_OFFSET = 4;
   private static final HostFact NOTHING = new HostFact.Nothing();
 
   private RecordedCalls() {}
@@ -204,7 +189,7 @@ public final class RecordedCalls {
             ? new VmCommand.Unseen(moment, ioctl)
             : unreadable(call, ioctl)
                 ? new VmCommand.BadPointer(moment, ioctl)
-                : vmCommand(call, ioctl, moment);
+                : CommandPayload.vm(moment, ioctl, call.arg(), vmPayload(call, ioctl));
     return new Recorded.VmCall(
         call.seq(),
         call.enterNs(),
@@ -214,18 +199,14 @@ public final class RecordedCalls {
         command,
         call.ret(),
         call.errno(),
-        call.out());
+        call.out(),
+        call.result().decided());
   }
 
-  private static VmCommand vmCommand(Observation.Call call, Ioctl ioctl, int moment) {
+  private static Bytes vmPayload(Observation.Call call, Ioctl ioctl) {
     return switch (ioctl) {
-      case CREATE_VCPU -> new VmCommand.CreateVcpu(moment, (int) call.arg());
-      case CREATE_IRQCHIP -> new VmCommand.CreateIrqchip(moment);
-      case SET_BOOT_CPU_ID -> new VmCommand.SetBootCpuId(moment, (int) call.arg());
-      case ENABLE_CAP -> new VmCommand.EnableCap(moment, new KvmEnableCap(call.in()));
-      case SET_USER_MEMORY_REGION ->
-          new VmCommand.SetMemoryRegion(moment, new KvmUserspaceMemoryRegion(call.in()));
-      default -> new VmCommand.Other(moment, ioctl, call.arg(), pointedTo(call));
+      case ENABLE_CAP, SET_USER_MEMORY_REGION -> call.in();
+      default -> pointedTo(call);
     };
   }
 
@@ -243,7 +224,8 @@ public final class RecordedCalls {
                 : ioctl == Ioctl.RUN
                     ? new VcpuCommand.Run(
                         moment, new RunInput(call.arg(), new KvmRun(call.runIn())))
-                    : command(call, ioctl, moment);
+                    : CommandPayload.vcpu(
+                        moment, ioctl, call.arg(), call.in(), pointedTo(call));
     Recorded.Run run = ioctl == Ioctl.RUN ? TracedRuns.of(call) : null;
     return new Recorded.VcpuCall(
         call.seq(),
@@ -258,7 +240,8 @@ public final class RecordedCalls {
         call.out(),
         call.out().isEmpty() ? null : fields,
         ioctl == Ioctl.RUN ? List.of() : failedChecks(call.trace()),
-        run);
+        run,
+        call.result().decided());
   }
 
   /**
@@ -339,57 +322,5 @@ public final class RecordedCalls {
       case WRITE -> true;
       case READ, READ_WRITE -> call.errno() == Errno.EFAULT.number();
     };
-  }
-
-  private static VcpuCommand command(Observation.Call call, Ioctl ioctl, int m) {
-    Bytes in = call.in();
-    return switch (ioctl) {
-      case SET_REGS -> new VcpuCommand.SetRegs(m, new KvmRegs(in));
-      case GET_REGS -> new VcpuCommand.GetRegs(m);
-      case SET_SREGS -> new VcpuCommand.SetSregs(m, new KvmSregs(in));
-      case GET_SREGS -> new VcpuCommand.GetSregs(m);
-      case SET_SREGS2 -> new VcpuCommand.SetSregs2(m, new KvmSregs2(in));
-      case GET_SREGS2 -> new VcpuCommand.GetSregs2(m);
-      case SET_VCPU_EVENTS -> new VcpuCommand.SetVcpuEvents(m, new KvmVcpuEvents(in));
-      case GET_VCPU_EVENTS -> new VcpuCommand.GetVcpuEvents(m);
-      case SET_NESTED_STATE -> new VcpuCommand.SetNestedState(m, new KvmNestedState(in));
-      case GET_NESTED_STATE -> new VcpuCommand.GetNestedState(m, nestedSize(call));
-      case SET_MP_STATE -> new VcpuCommand.SetMpState(m, new KvmMpState(in));
-      case GET_MP_STATE -> new VcpuCommand.GetMpState(m);
-      case SET_DEBUGREGS -> new VcpuCommand.SetDebugregs(m, new KvmDebugregs(in));
-      case GET_DEBUGREGS -> new VcpuCommand.GetDebugregs(m);
-      case SET_XCRS -> new VcpuCommand.SetXcrs(m, new KvmXcrs(in));
-      case GET_XCRS -> new VcpuCommand.GetXcrs(m);
-      case SET_XSAVE -> new VcpuCommand.SetXsave(m, new KvmXsave(in));
-      case GET_XSAVE -> new VcpuCommand.GetXsave(m, false);
-      case GET_XSAVE2 -> new VcpuCommand.GetXsave(m, true);
-      case SET_FPU -> new VcpuCommand.SetFpu(m, new KvmFpu(in));
-      case GET_FPU -> new VcpuCommand.GetFpu(m);
-      case SET_LAPIC -> new VcpuCommand.SetLapic(m, new KvmLapicState(in));
-      case GET_LAPIC -> new VcpuCommand.GetLapic(m);
-      case SET_MSRS -> new VcpuCommand.SetMsrs(m, new KvmMsrs(in));
-      case GET_MSRS -> new VcpuCommand.GetMsrs(m, new KvmMsrs(in));
-      case SET_CPUID2 -> new VcpuCommand.SetCpuid2(m, new KvmCpuid2(in));
-      case GET_CPUID2 -> new VcpuCommand.GetCpuid2(m, capacity(in));
-      case SET_TSC_KHZ -> new VcpuCommand.SetTscKhz(m, call.arg());
-      case GET_TSC_KHZ -> new VcpuCommand.GetTscKhz(m);
-      case KVMCLOCK_CTRL -> new VcpuCommand.KvmclockCtrl(m);
-      case SMI -> new VcpuCommand.Smi(m);
-      case NMI -> new VcpuCommand.Nmi(m);
-      case INTERRUPT -> new VcpuCommand.Interrupt(m, new KvmInterrupt(in).irq());
-      case ENABLE_CAP -> new VcpuCommand.EnableCap(m, new KvmEnableCap(in));
-      case X86_SETUP_MCE -> new VcpuCommand.SetupMce(m, new KvmMceSetup(in).mcgCap());
-      default -> new VcpuCommand.Other(m, ioctl, call.arg(), pointedTo(call));
-    };
-  }
-
-  /** How large the caller says its buffer is: the kernel reads it before it writes. */
-  private static long nestedSize(Observation.Call call) {
-    Bytes in = call.in().isEmpty() ? call.out() : call.in();
-    return in.size() < NESTED_SIZE_OFFSET + Integer.BYTES ? 0 : in.u32(NESTED_SIZE_OFFSET);
-  }
-
-  private static int capacity(Bytes in) {
-    return in.size() < Integer.BYTES ? 0 : in.i32(0);
   }
 }

@@ -135,11 +135,12 @@ final class RecordingLine {
 
   private Result result() {
     int ret = values.int32(Key.RET);
+    boolean decided = values.has(Key.DECIDED) && values.number(Key.DECIDED) != 0;
     if (ret < -1) {
       throw values.outOfRange(Key.RET, "must be -1 or more, as ioctl(2) returns it");
     }
     if (ret != -1) {
-      return new Result(ret, 0);
+      return new Result(ret, 0, decided);
     }
     if (!values.has(Key.ERRNO)) {
       throw values.error(
@@ -150,7 +151,7 @@ final class RecordingLine {
     if (errno <= 0) {
       throw values.outOfRange(Key.ERRNO, "must be more than 0 beside ret -1");
     }
-    return new Result(ret, errno);
+    return new Result(ret, errno, decided);
   }
 
   private Payload payload() {

@@ -127,6 +127,9 @@ public final class RecordingText implements AutoCloseable {
         json.writeStringField("err", errno.name());
       }
     }
+    if (call.result().decided()) {
+      number(Key.DECIDED, 1);
+    }
     payload(call.payload());
     json.writeEndObject();
   }

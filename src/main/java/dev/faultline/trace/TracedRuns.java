@@ -28,7 +28,8 @@ final class TracedRuns {
           i + 1 < trace.size() && trace.get(i + 1) instanceof TraceEvent.NestedVmExit;
       reading.read(trace.get(i), nestedNext);
     }
-    PageShown shown = call.payload().holding().page();
+    boolean pageless = call.result().decided() && call.runOut().isEmpty();
+    PageShown shown = pageless ? PageShown.NOTHING : call.payload().holding().page();
     KvmRun run = shown == PageShown.NOTHING ? KvmRun.zero() : new KvmRun(call.runOut());
     Integer traced = reading.tracedExit;
     if (shown == PageShown.NOTHING && call.ret() == 0 && traced != null && traced >= 0) {

@@ -58,6 +58,7 @@ public sealed interface Recorded {
    * @param replyShown the fields of the reply that the input holds, or null when it holds all
    * @param failedChecks what the tracepoint kvm_nested_vmenter_failed printed during the call
    * @param run for KVM_RUN only
+   * @param decided true if the call was not recorded, and KVM's rules told the answer
    */
   record VcpuCall(
       long seq,
@@ -72,10 +73,15 @@ public sealed interface Recorded {
       Bytes reply,
       @Nullable FieldSet replyShown,
       List<String> failedChecks,
-      @Nullable Run run)
+      @Nullable Run run,
+      boolean decided)
       implements Recorded {}
 
-  /** An ioctl on a VM. */
+  /**
+   * An ioctl on a VM.
+   *
+   * @param decided true if the call was not recorded, and KVM's rules told the answer
+   */
   record VmCall(
       long seq,
       long ns,
@@ -85,7 +91,8 @@ public sealed interface Recorded {
       VmCommand command,
       int ret,
       int errno,
-      Bytes reply)
+      Bytes reply,
+      boolean decided)
       implements Recorded {}
 
   /** KVM_CREATE_VM. */

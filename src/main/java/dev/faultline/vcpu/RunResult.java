@@ -28,6 +28,38 @@ public record RunResult(
     this(ret, errno, run, PageShown.WHOLE, ranGuest, ranL1, traced);
   }
 
+  /**
+   * How a KVM_RUN comes back that nobody made, by the rules.
+   *
+   * @param otherwise what to take where the rules cannot tell
+   */
+  public static RunResult supposed(Outcome outcome, RunResult otherwise) {
+    return switch (outcome) {
+      case Outcome.Refused r ->
+          new RunResult(
+              -1, r.errno().number(), KvmRun.zero(), PageShown.NOTHING, Answer.NO, Answer.NO, false);
+      case Outcome.Exits e ->
+          new RunResult(
+              0,
+              0,
+              KvmRun.zero().withExitReason(e.exit().number()),
+              PageShown.EXIT_REASON,
+              Answer.NO,
+              Answer.NO,
+              false);
+      case Outcome.Runs r ->
+          new RunResult(
+              0,
+              0,
+              KvmRun.zero(),
+              PageShown.NOTHING,
+              Answer.YES,
+              r.fault() == null ? Answer.CANNOT_TELL : Answer.YES,
+              false);
+      case Outcome.Returns _, Outcome.Succeeds _, Outcome.Undecided _ -> otherwise;
+    };
+  }
+
   /** Whether the input holds the whole page. */
   public boolean showsPage() {
     return shown == PageShown.WHOLE;

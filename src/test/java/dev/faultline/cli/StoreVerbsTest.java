@@ -120,6 +120,66 @@ final class StoreVerbsTest {
   }
 
   @Test
+  void a_fork_goes_on_by_calls_that_nobody_made() {
+    imported("vmx_invalid_nested_guest_state");
+    run("fork", "vmx_invalid_nested_guest_state", "--at", "seq:30", "--as", "if");
+    String lane = "vm1/vcpu0";
+    CommandLines.Ended set =
+        run("call", "if", lane, "KVM_SET_SREGS", "tr.present=0", "tr.unusable=1");
+    assertThat(set.out()).isEqualTo("?    344     31  vm1/vcpu0  KVM_SET_SREGS = 0\n");
+    run("fork", "if", "--at", "seq:31", "--as", "then");
+    assertThat(run("call", "then", lane, "KVM_RUN").out())
+        .isEqualTo(
+            "?    345     32  vm1/vcpu0  KVM_RUN  the guest runs; how it comes back, nobody can"
+                + " tell\n*    346     32  vm1/vcpu0    L2 exits to L1 with TRIPLE_FAULT,"
+                + " synthesized  TR_UNUSABLE: TR is usable [tr_valid()]\n");
+    CommandLines.Ended ran = run("call", "if", lane, "KVM_RUN", "--format", "json");
+    assertThat(ran.out())
+        .contains("\"check\": \"TR_UNUSABLE\"", "\"tripleFault\": true", "\"ret\": null");
+    CommandLines.Ended shown = run("show", "if", "--from", "seq:31");
+    assertThat(shown.out().lines().map(line -> line.substring(0, 8)))
+        .containsExactly("?    344", "?    345", "*    346", "     347");
+    assertThat(shown.out()).contains("tr.unusable 0 → 1", "comes back; how, nobody can tell");
+    CommandLines.Ended verified = run("verify", "if");
+    assertThat(verified.out())
+        .contains("* TRIPLE_FAULT synthesized by KVM at moment 346", "no divergence")
+        .contains("there is no trace of this call to confirm it");
+    assertThat(run("verify", "if", "--kernel", "5.10").out()).doesNotContain("TRIPLE_FAULT");
+    assertThat(run("audit", "if").out()).contains("R80 error on vm1/vcpu0");
+    assertThat(run("check", "if").status()).isZero();
+    Path exported = folder.resolve("if.jsonl");
+    run("export", "if", "--to", "jsonl", "-o", exported);
+    assertThat(CommandLines.run("verify", exported).out()).isEqualTo(verified.out());
+  }
+
+  @Test
+  void a_call_that_cannot_be_decided_says_what_is_missing() {
+    imported("vmx_invalid_nested_guest_state");
+    run("fork", "vmx_invalid_nested_guest_state", "--at", "seq:32", "--as", "if");
+    String lane = "vm1/vcpu0";
+    CommandLines.Ended unknown = run("call", "if", lane, "KVM_SET_SREGS", "cr0=0");
+    assertThat(unknown.status()).isEqualTo(2);
+    assertThat(unknown.err()).contains("FL-420", "cs.base", "--like seq:N");
+    CommandLines.Ended like = run("call", "if", lane, "KVM_SET_SREGS", "--like", "seq:31");
+    assertThat(like.out()).startsWith("?    353     33  vm1/vcpu0  KVM_SET_SREGS = 0");
+    for (String[] wrong :
+        new String[][] {
+          {"if", lane, "KVM_SET_SREGS", "--like", "seq:999"},
+          {"if", lane, "KVM_SET_SREGS", "no.field=1", "--like", "seq:31"},
+          {"if", lane, "KVM_CREATE_VCPU"},
+          {"if", "vm1/vcpu7", "KVM_NMI"},
+          {"if", lane, "KVM_NMI", "--answer", "0"},
+          {"vmx_invalid_nested_guest_state", lane, "KVM_NMI"}
+        }) {
+      List<Object> words = new ArrayList<>(List.of("call"));
+      words.addAll(List.of(wrong));
+      CommandLines.Ended ended = run(words.toArray());
+      assertThat(ended.status()).as("%s", words).isEqualTo(2);
+      assertThat(ended.err()).as("%s", words).contains("expected").contains("found");
+    }
+  }
+
+  @Test
   void another_input_under_the_same_name_is_refused() {
     imported("smm_test");
     CommandLines.Ended other =

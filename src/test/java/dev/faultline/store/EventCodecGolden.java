@@ -24,6 +24,7 @@ import org.junit.jupiter.api.Test;
  */
 final class EventCodecGolden {
   private static final Path SAMPLE = Path.of("src/test/resources/store/events-v1.part");
+  private static final Path DECIDED = Path.of("src/test/resources/store/decided-v1.part");
 
   private static byte[] write(List<StoredEvent> events) {
     PartWriter writer = new PartWriter();
@@ -52,6 +53,16 @@ final class EventCodecGolden {
       Files.write(SAMPLE, write(Samples.ofEveryType()));
     }
     GoldenFile.check("store/events-v1.txt", lines(read(Files.readAllBytes(SAMPLE))));
+  }
+
+  @Test
+  void the_kept_sample_of_calls_that_nobody_made_is_read_as_ever() throws IOException {
+    if (!Files.exists(DECIDED) && Boolean.getBoolean("golden.update")) {
+      Files.write(
+          DECIDED,
+          write(Samples.ofEveryType().stream().filter(e -> e.type().isDecided()).toList()));
+    }
+    GoldenFile.check("store/decided-v1.txt", lines(read(Files.readAllBytes(DECIDED))));
   }
 
   @Test

@@ -219,6 +219,10 @@ abstract class EventStorageContract {
         List.of(new StoredEventMessage("u:vm0", 1250, Samples.mark(2500, "new"), null)));
     assertThat(engine.readEvents("u:vm0", 1249).asStream().map(m -> m.getSequenceNumber()))
         .containsExactly(1249L, 1250L);
+    assertThat(((StoredEvent) engine.readEvents("u:vm0", 1250).next().getPayload()).text(0))
+        .isEqualTo("new");
+    assertThat(engine.readEvents("u:vm0", 0).asStream().toList().getLast().getPayload())
+        .isEqualTo(Samples.mark(2500, "new"));
     assertThat(engine.readEvents("u:vm1", 0).asStream().count()).isEqualTo(1250);
     assertThat(engine.readEvents("v:vm1", 0).asStream().count()).isEqualTo(50);
     TimelineEvents events = store.events("u", 0);

@@ -65,7 +65,8 @@ final class LaterCallsTest {
             Bytes.EMPTY,
             null,
             List.of(),
-            run));
+            run,
+            false));
   }
 
   private static Tally tally(long total, long compared, long agree) {

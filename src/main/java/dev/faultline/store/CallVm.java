@@ -1,0 +1,12 @@
+package dev.faultline.store;
+
+import org.axonframework.modelling.command.TargetAggregateIdentifier;
+
+/**
+ * Command: an ioctl on a VM.
+ *
+ * @param stream the VM's lane
+ * @param moment the timeline's next moment as whoever commands knows it
+ * @param seq the number that the call gets
+ */
+record CallVm(@TargetAggregateIdentifier String stream, int moment, long seq, WhatIf.Call call) {}
