@@ -194,6 +194,9 @@ final class CallVerb implements Verb {
     }
     throw new UsageException(
         ErrorCode.MOMENT_UNKNOWN,
-        "--like: expected the number of a call of " + source.name() + " as in seq:31, found " + text);
+        "--like: expected the number of a call of "
+            + source.name()
+            + " as in seq:31, found "
+            + text);
   }
 }

@@ -125,13 +125,12 @@ public final class CallDraft {
       return number.intValue();
     }
     return Msr.ofName(name)
-        .orElseThrow(
-            () ->
-                new UsageException(
-                    ErrorCode.USAGE,
-                    "expected an MSR by its number (0x6e0) or name (IA32_TSC_DEADLINE), found '"
-                        + name
-                        + "'"));
+        .orElseThrow(() ->
+            new UsageException(
+                ErrorCode.USAGE,
+                "expected an MSR by its number (0x6e0) or name (IA32_TSC_DEADLINE), found '"
+                    + name
+                    + "'"));
   }
 
   /** The struct of an ioctl that starts from zero. */

@@ -40,8 +40,7 @@ final class DecidedCalls {
         new Observation.Caller(0, 0),
         new Observation.Target((int) e.number(2), e.text(1), e.text(2)),
         new Observation.Request((int) e.number(3), e.text(0), e.number(4)),
-        new Observation.Result(
-            (int) answered.number("ret"), (int) answered.number("errno"), true),
+        new Observation.Result((int) answered.number("ret"), (int) answered.number("errno"), true),
         new Observation.Payload(
             Bytes.EMPTY,
             Bytes.EMPTY,

@@ -17,8 +17,7 @@ public final class Replays {
     TimelineStore.Resumed resumed = store.resume(name, Math.max(0, store.moments(name) - 1));
     Reexecution state =
         resumed == null
-            ? new Reexecution(
-                name, KernelFacts.model(stored.readFacts()), TimelineListener.NONE)
+            ? new Reexecution(name, KernelFacts.model(stored.readFacts()), TimelineListener.NONE)
             : resumed.state().reexecution().fork(TimelineListener.NONE);
     try (ObservationReader reader =
         resumed == null ? stored.open() : stored.openAt(resumed.from())) {

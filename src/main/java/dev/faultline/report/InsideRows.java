@@ -107,9 +107,11 @@ final class InsideRows {
         open ? null : new Result(result.ret(), result.errno()),
         check,
         List.of(),
-        open ? "comes back; how, nobody can tell" : result.ret() == 0 && result.shown() != PageShown.NOTHING
-            ? CallWords.exit(result.run())
-            : "");
+        open
+            ? "comes back; how, nobody can tell"
+            : result.ret() == 0 && result.shown() != PageShown.NOTHING
+                ? CallWords.exit(result.run())
+                : "");
   }
 
   private static String exit(String flags, long rip) {

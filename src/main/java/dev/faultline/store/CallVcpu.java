@@ -9,5 +9,4 @@ import org.axonframework.modelling.command.TargetAggregateIdentifier;
  * @param moment the timeline's next moment as whoever commands knows it
  * @param seq the number that the call gets
  */
-record CallVcpu(
-    @TargetAggregateIdentifier String stream, int moment, long seq, WhatIf.Call call) {}
+record CallVcpu(@TargetAggregateIdentifier String stream, int moment, long seq, WhatIf.Call call) {}

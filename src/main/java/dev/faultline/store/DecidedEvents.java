@@ -49,7 +49,8 @@ final class DecidedEvents {
    * The answer to a call.
    *
    * @param descriptor what the call returns if it makes something
-   * @throws UsageException if nobody can tell it and none is supposed, or one is supposed needlessly
+   * @throws UsageException if nobody can tell it and none is supposed, or one is supposed
+   *     needlessly
    */
   static Answered answer(int moment, long seq, Call call, Outcome outcome, int descriptor) {
     Supposed supposed = call.supposed();
@@ -128,8 +129,7 @@ final class DecidedEvents {
     return StoredEvent.of(
         EventType.RUN_DECIDED,
         a.moment(),
-        List.of(
-            a.seq(), -1L, (long) descriptor(lane), (long) call.ioctl().number(), call.arg()),
+        List.of(a.seq(), -1L, (long) descriptor(lane), (long) call.ioctl().number(), call.arg()),
         List.of(call.ioctl().uapiName(), "vcpu", lane),
         List.of(call.in()));
   }
@@ -145,8 +145,7 @@ final class DecidedEvents {
 
   static StoredEvent runReturned(int moment, Answered a) {
     long exit = a.outcome() instanceof Outcome.Exits e ? e.exit().number() : -1;
-    return StoredEvent.of(
-            EventType.RUN_ANSWERED, moment, (long) a.ret(), (long) a.errno(), exit)
+    return StoredEvent.of(EventType.RUN_ANSWERED, moment, (long) a.ret(), (long) a.errno(), exit)
         .texts(word(a.outcome()), check(a.outcome()));
   }
 
@@ -208,6 +207,11 @@ final class DecidedEvents {
   private static FormatException damaged(StoredEvent found, String expected) {
     return FormatException.corrupt(
         ErrorCode.EVENT_CORRUPT,
-        "a decided call at moment " + found.moment() + ": expected " + expected + ", found " + found);
+        "a decided call at moment "
+            + found.moment()
+            + ": expected "
+            + expected
+            + ", found "
+            + found);
   }
 }

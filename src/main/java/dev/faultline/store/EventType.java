@@ -17,7 +17,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>Facts are what was recorded. What {@link #isDecided() was decided} nobody recorded: it follows
  * in a fork of a timeline, and is carried out again as its rules say. {@link #isJudgement()
- * Judgements} are what the model concluded when the event was stored; re-execution passes them over and concludes again.
+ * Judgements} are what the model concluded when the event was stored; re-execution passes them over
+ * and concludes again.
  */
 // Lists and the array are filled once, by List.of and by the constructor.
 @SuppressWarnings("ImmutableEnumChecker")
@@ -221,9 +222,7 @@ public enum EventType {
 
   /** True for what the model concluded; all others are facts. */
   public boolean isJudgement() {
-    return this == TRIPLE_FAULT_SYNTHESIZED
-        || this == DIVERGENCE_FOUND
-        || this == VM_ENTRY_DECIDED;
+    return this == TRIPLE_FAULT_SYNTHESIZED || this == DIVERGENCE_FOUND || this == VM_ENTRY_DECIDED;
   }
 
   /** True for what belongs to a call that nobody made. */

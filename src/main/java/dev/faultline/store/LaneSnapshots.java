@@ -71,8 +71,7 @@ final class LaneSnapshots {
     List<Page> pages = rows.pages(timeline.id(), from, PAGES_AT_ONCE);
     while (!pages.isEmpty()) {
       for (Page page : pages) {
-        PageReader reader =
-            new PageReader(new PackedPage(page, rows.segments(page.firstEvent())));
+        PageReader reader = new PageReader(new PackedPage(page, rows.segments(page.firstEvent())));
         while (reader.advance()) {
           boolean others = own == null || reader.stream() != own.id();
           if (reader.event().moment() >= moment && others) {

@@ -22,6 +22,7 @@ final class StreamEvents extends Spliterators.AbstractSpliterator<StoredEventMes
 
   /** Where the events that are being read end: the next stream of the chain takes over. */
   private long limit;
+
   private @Nullable SegmentReader reader;
 
   /**

@@ -51,8 +51,7 @@ final class VmAggregate implements LaneState {
     Outcome outcome = VmRules.decide(vm(), command).outcome();
     int descriptor =
         command instanceof VmCommand.CreateVcpu create ? DecidedEvents.descriptor(create.id()) : 0;
-    Answered answered =
-        DecidedEvents.answer(c.moment(), c.seq(), c.call(), outcome, descriptor);
+    Answered answered = DecidedEvents.answer(c.moment(), c.seq(), c.call(), outcome, descriptor);
     AggregateLifecycle.apply(
         DecidedEvents.called(answered, LaneEvent.laneOf(stream), -1, c.call()));
     return answered;

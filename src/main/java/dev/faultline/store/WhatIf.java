@@ -85,7 +85,9 @@ public final class WhatIf {
     }
   }
 
-  /** A vCPU at the end of a timeline, also one that was created and not called yet; null if none. */
+  /**
+   * A vCPU at the end of a timeline, also one that was created and not called yet; null if none.
+   */
   public @Nullable Vcpu vcpu(Reexecution end, String lane) {
     Vcpu known = end.vcpu(lane);
     return known != null

@@ -224,8 +224,7 @@ public final class RecordedCalls {
                 : ioctl == Ioctl.RUN
                     ? new VcpuCommand.Run(
                         moment, new RunInput(call.arg(), new KvmRun(call.runIn())))
-                    : CommandPayload.vcpu(
-                        moment, ioctl, call.arg(), call.in(), pointedTo(call));
+                    : CommandPayload.vcpu(moment, ioctl, call.arg(), call.in(), pointedTo(call));
     Recorded.Run run = ioctl == Ioctl.RUN ? TracedRuns.of(call) : null;
     return new Recorded.VcpuCall(
         call.seq(),

@@ -37,7 +37,13 @@ public record RunResult(
     return switch (outcome) {
       case Outcome.Refused r ->
           new RunResult(
-              -1, r.errno().number(), KvmRun.zero(), PageShown.NOTHING, Answer.NO, Answer.NO, false);
+              -1,
+              r.errno().number(),
+              KvmRun.zero(),
+              PageShown.NOTHING,
+              Answer.NO,
+              Answer.NO,
+              false);
       case Outcome.Exits e ->
           new RunResult(
               0,
