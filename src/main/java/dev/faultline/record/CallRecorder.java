@@ -31,9 +31,9 @@ final class CallRecorder {
   CallRecorder(TraceeMemory memory, LibC libc, ChunkFile file) {
     this.memory = memory;
     this.file = file;
-    this.descriptors = new Descriptors(libc, this::found);
+    this.descriptors = new Descriptors(libc, new Told());
     this.extras = new Extras(memory);
-    this.runs = new RunPages(memory);
+    this.runs = new RunPages(libc, memory);
   }
 
   Descriptors descriptors() {
@@ -50,8 +50,25 @@ final class CallRecorder {
     return seq;
   }
 
+  /** Nothing is recorded any more: lets go of what belongs to the VMM. */
+  void release() {
+    descriptors.held().forEach(runs::unmap);
+  }
+
+  private final class Told implements Descriptors.Finder {
+    @Override
+    public void found(TracedProcess process, int fd, KvmObject object) {
+      foundFd(process, fd, object);
+    }
+
+    @Override
+    public void gone(KvmObject object) {
+      runs.unmap(object);
+    }
+  }
+
   /** A KVM descriptor is met that was not seen to be made. */
-  private void found(TracedProcess process, int fd, KvmObject object) {
+  private void foundFd(TracedProcess process, int fd, KvmObject object) {
     if (object.is(FdKind.SYSTEM)) {
       return;
     }
@@ -79,7 +96,7 @@ final class CallRecorder {
     t.ioctl = kind == null ? Ioctl.of(t.req()) : Ioctl.of(t.req(), kind);
     t.seq = nextSeq();
     t.inSize = 0;
-    t.pageIn = null;
+    t.hasPage = false;
     if (isRun(t)) {
       runs.entered(t, object);
       smram(t, object);
@@ -102,9 +119,8 @@ final class CallRecorder {
   private void smram(Tracee t, KvmObject vcpu) {
     KvmObject vm = vcpu.vm();
     long smbase = vcpu.smbase();
-    byte[] page = t.pageIn;
     vcpu.setSmbase(-1);
-    if (smbase < 0 || vm == null || page == null || !new KvmRun(Bytes.wrap(page)).inSmm()) {
+    if (smbase < 0 || vm == null || !t.hasPage || !new KvmRun(Bytes.wrap(t.pageIn)).inSmm()) {
       return;
     }
     long address = vm.smmAddress(smbase + SMRAM_MAP_AT, SmramMap.SIZE);
@@ -148,49 +164,67 @@ final class CallRecorder {
   }
 
   /**
-   * The ioctl returned: writes its line.
+   * The ioctl returned, and the thread stands still: writes its line, but for KVM_RUN, which waits
+   * for {@link #wentOn}.
    *
    * @param value what the system call returned: -errno for a failure
    * @return null, or a sentence that tells why the recording cannot go on
    */
   @Nullable String returned(Tracee t, long value) {
-    long exitNs = System.nanoTime();
+    t.exitNs = System.nanoTime();
+    t.value = value;
     KvmObject object = t.object;
     if (object == null) {
       return null;
     }
-    boolean failed = value < 0 && value >= -MAX_ERRNO;
+    if (isRun(t)) {
+      t.unwritten = true;
+      return runs.returned(t, object);
+    }
+    boolean failed = hasFailed(value);
     int outSize = takeOut(t, object, failed);
     if (!failed && (t.inSize < 0 || outSize < 0)) {
       return unreadable(t, t.inSize < 0 ? "read" : "written");
     }
-    LineBuffer line = line(t, object, exitNs, failed, value);
+    LineBuffer line = line(t, object);
     if (t.inSize > 0) {
       line.payload("in_len", "in", t.in, t.inSize);
     }
     if (outSize > 0) {
       line.payload("out_len", "out", out, outSize);
     }
-    String lost = null;
-    if (isRun(t)) {
-      lost = runs.returned(t, object, line);
-    } else if (t.inSize > 0 && object.kind() != null) {
+    if (t.inSize > 0 && object.kind() != null) {
       extras.write(t, object, failed, line);
     }
     file.ended();
     if (!failed) {
       learn(t, object, value);
     }
-    return lost;
+    return null;
   }
 
-  private LineBuffer line(Tracee t, KvmObject object, long exitNs, boolean failed, long value) {
+  /** The thread goes on: what is left to write needs it no more. */
+  void wentOn(Tracee t) {
+    KvmObject vcpu = t.object;
+    if (t.unwritten && vcpu != null) {
+      t.unwritten = false;
+      runs.write(t, vcpu, line(t, vcpu));
+      file.ended();
+    }
+  }
+
+  private static boolean hasFailed(long value) {
+    return value < 0 && value >= -MAX_ERRNO;
+  }
+
+  private LineBuffer line(Tracee t, KvmObject object) {
+    boolean failed = hasFailed(t.value);
     LineBuffer line =
         file.line()
             .number("seq", t.seq)
             .word("ev", "ioctl")
             .number("t_enter", t.enterNs)
-            .number("t_exit", exitNs)
+            .number("t_exit", t.exitNs)
             .number("pid", t.process.pid())
             .number("tid", t.tid)
             .number("fd", t.fd())
@@ -203,9 +237,9 @@ final class CallRecorder {
     line.hex("req", Integer.toUnsignedLong(t.req()), 8)
         .word("name", name(t))
         .hex("arg", t.arg(), 1)
-        .number("ret", failed ? -1 : (int) value);
+        .number("ret", failed ? -1 : (int) t.value);
     if (failed) {
-      line.number("errno", -value);
+      line.number("errno", -t.value);
     }
     if (t.compat) {
       line.word("arch", "i386");
@@ -292,7 +326,7 @@ final class CallRecorder {
 
   /** A call returned that makes or ends a descriptor or a mapping. */
   void descriptorCall(Tracee t, Tracee.Interest interest, long value) {
-    boolean failed = value < 0 && value >= -MAX_ERRNO;
+    boolean failed = hasFailed(value);
     switch (interest) {
       case CLOSE -> {
         if (!failed) {

@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
@@ -14,9 +15,13 @@ import org.jspecify.annotations.Nullable;
  * own comparison of two descriptors.
  */
 final class Descriptors {
-  /** A descriptor that was found in /proc and not seen to be made. */
+  /** Is told of descriptors that come and go without a call that says so. */
   interface Finder {
+    /** A descriptor was found in /proc and not seen to be made. */
     void found(TracedProcess process, int fd, KvmObject object);
+
+    /** The last descriptor that is known of an object is gone. */
+    void gone(KvmObject object);
   }
 
   private static final long SYS_KCMP = 312;
@@ -173,14 +178,31 @@ final class Descriptors {
 
   /** The descriptor stands for nothing now. */
   void closed(TracedProcess process, int fd) {
-    if (process.descriptors().remove(fd) != null) {
+    KvmObject object = process.descriptors().remove(fd);
+    if (object != null) {
       holders.removeIf(holder -> holder.process == process && holder.fd == fd);
+      tellGone(List.of(object));
     }
+  }
+
+  private void tellGone(Collection<KvmObject> objects) {
+    for (KvmObject object : objects) {
+      if (object != system && holders.stream().noneMatch(holder -> holder.object == object)) {
+        finder.gone(object);
+      }
+    }
+  }
+
+  /** Every object that is held by someone. */
+  List<KvmObject> held() {
+    return holders.stream().map(Holder::object).distinct().toList();
   }
 
   /** The process is gone, or has no descriptor of before. */
   void gone(TracedProcess process) {
+    List<KvmObject> had = List.copyOf(process.descriptors().values());
     process.descriptors().clear();
     holders.removeIf(holder -> holder.process == process);
+    tellGone(had);
   }
 }

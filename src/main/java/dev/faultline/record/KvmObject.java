@@ -1,6 +1,7 @@
 package dev.faultline.record;
 
 import dev.faultline.kvm.FdKind;
+import java.lang.foreign.MemorySegment;
 import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
@@ -25,6 +26,9 @@ final class KvmObject {
 
   /** Of a vCPU: the page as the recording has it. */
   private byte @Nullable [] page;
+
+  private @Nullable MemorySegment mapped;
+  private boolean mappingTried;
 
   /** Of a vCPU in SMM: its IA32_SMBASE, as a probe read it; -1 if it is not known. */
   private long smbase = -1;
@@ -79,8 +83,32 @@ final class KvmObject {
     return page;
   }
 
+  /** Takes a copy. */
   void setPage(byte[] known) {
-    page = known;
+    if (page == null) {
+      page = known.clone();
+    } else {
+      System.arraycopy(known, 0, page, 0, known.length);
+    }
+  }
+
+  /** Of a vCPU: its page and the one behind it, as the recorder has them mapped; null if not. */
+  @Nullable MemorySegment mapped() {
+    return mapped;
+  }
+
+  /**
+   * Of a vCPU: that its pages are mapped.
+   *
+   * @param tried whether there is no sense in trying it once more
+   */
+  void setMapped(@Nullable MemorySegment pages, boolean tried) {
+    mapped = pages;
+    mappingTried = tried;
+  }
+
+  boolean isMappingTried() {
+    return mappingTried;
   }
 
   long smbase() {

@@ -9,10 +9,11 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
 import java.lang.invoke.VarHandle;
+import org.jspecify.annotations.Nullable;
 
 /**
- * The calls of the C library that a recorder needs, each as the manual page has it; an instance
- * belongs to one thread, because {@link #errno()} does.
+ * The calls of the C library that a recorder needs, each as the manual page has it; on x86-64. An
+ * instance belongs to one thread, because {@link #errno()} does.
  *
  * <p><i>Errors</i>: -1, and {@link #errno()} tells why.
  */
@@ -24,64 +25,46 @@ final class LibC {
   /** A system call was interrupted. */
   static final int EINTR = 4;
 
-  /** No such child. */
-  static final int ECHILD = 10;
-
-  /** An address cannot be read. */
-  static final int EFAULT = 14;
-
   private static final Linker LINKER = Linker.nativeLinker();
-  private static final Linker.Option ERRNO = Linker.Option.captureCallState("errno");
   private static final VarHandle ERRNO_OF =
       Linker.Option.captureStateLayout().varHandle(MemoryLayout.PathElement.groupElement("errno"));
-  private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT;
   private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG;
 
-  /** The pointers are passed as numbers: most are addresses in another process. */
-  private static final MethodHandle PTRACE =
-      variadic("ptrace", 1, FunctionDescriptor.of(LONG, INT, INT, LONG, LONG));
+  /**
+   * Any function, by its address: each shape of its own would cost a recorder tens of milliseconds
+   * at its start. Numbers and pointers go in registers, and a function does not look at those that
+   * it does not know.
+   */
+  private static final MethodHandle CALL =
+      LINKER.downcallHandle(
+          FunctionDescriptor.of(LONG, LONG, LONG, LONG, LONG, LONG, LONG, LONG),
+          Linker.Option.captureCallState("errno"));
 
-  private static final MethodHandle WAITPID =
-      of("waitpid", FunctionDescriptor.of(INT, INT, LONG, INT));
-  private static final MethodHandle READV =
-      of("process_vm_readv", FunctionDescriptor.of(LONG, INT, LONG, LONG, LONG, LONG, LONG));
-  private static final MethodHandle WRITEV =
-      of("process_vm_writev", FunctionDescriptor.of(LONG, INT, LONG, LONG, LONG, LONG, LONG));
-  private static final MethodHandle KILL = of("kill", FunctionDescriptor.of(INT, INT, INT));
-  private static final MethodHandle SYSCALL =
-      variadic("syscall", 1, FunctionDescriptor.of(LONG, LONG, LONG, LONG, LONG, LONG, LONG));
-  private static final MethodHandle OPEN =
-      variadic("open", 2, FunctionDescriptor.of(INT, LONG, INT, INT));
-  private static final MethodHandle CLOSE = of("close", FunctionDescriptor.of(INT, INT));
-  private static final MethodHandle IOCTL =
-      variadic("ioctl", 2, FunctionDescriptor.of(INT, INT, LONG, LONG));
-  private static final MethodHandle SIGACTION =
-      of("sigaction", FunctionDescriptor.of(INT, INT, LONG, LONG));
-  private static final MethodHandle SPAWN =
-      of("posix_spawn", FunctionDescriptor.of(INT, LONG, LONG, LONG, LONG, LONG, LONG));
-  private static final MethodHandle ATTR_INIT =
-      of("posix_spawnattr_init", FunctionDescriptor.of(INT, LONG));
-  private static final MethodHandle ATTR_FLAGS =
-      of("posix_spawnattr_setflags", FunctionDescriptor.of(INT, LONG, ValueLayout.JAVA_SHORT));
-  private static final MethodHandle ATTR_MASK =
-      of("posix_spawnattr_setsigmask", FunctionDescriptor.of(INT, LONG, LONG));
+  private static final MemorySegment SYSCALL = symbol("syscall");
 
   private static final int SPAWN_ATTRIBUTES_SIZE = 512;
-  private static final short SPAWN_SETSIGMASK = 8;
+  private static final int SPAWN_SETSIGMASK = 8;
+
+  private static final int SYS_OPEN = 2;
+  private static final int SYS_CLOSE = 3;
+  private static final int SYS_MMAP = 9;
+  private static final int SYS_MUNMAP = 11;
+  private static final int SYS_IOCTL = 16;
+  private static final int SYS_WAIT4 = 61;
+  private static final int SYS_KILL = 62;
+  private static final int SYS_PTRACE = 101;
+  private static final int SYS_PROCESS_VM_READV = 310;
+  private static final int SYS_PROCESS_VM_WRITEV = 311;
+  private static final int SYS_PIDFD_OPEN = 434;
+  private static final int SYS_PIDFD_GETFD = 438;
+  private static final int PROT_READ = 1;
+  private static final int MAP_SHARED = 1;
 
   private final MemorySegment state;
 
   /** For the thread that calls. */
   LibC(Arena arena) {
     state = arena.allocate(Linker.Option.captureStateLayout());
-  }
-
-  private static MethodHandle of(String name, FunctionDescriptor shape) {
-    return LINKER.downcallHandle(symbol(name), shape, ERRNO);
-  }
-
-  private static MethodHandle variadic(String name, int fixed, FunctionDescriptor shape) {
-    return LINKER.downcallHandle(symbol(name), shape, ERRNO, Linker.Option.firstVariadicArg(fixed));
   }
 
   /** Where a function of the C library lies. */
@@ -102,87 +85,77 @@ final class LibC {
     return (int) ERRNO_OF.get(state, 0L);
   }
 
-  long ptrace(int request, int pid, long address, long data) {
+  private long call(
+      MemorySegment function, long a, long b, long c, long d, long e, long f, long g) {
     try {
-      return (long) PTRACE.invokeExact(state, request, pid, address, data);
-    } catch (Throwable e) {
-      throw broken("ptrace", e);
+      return (long) CALL.invokeExact(function, state, a, b, c, d, e, f, g);
+    } catch (Throwable thrown) {
+      throw new InvariantViolation("a function of the C library cannot throw", thrown);
     }
   }
 
+  /** The system call with this number; its arguments may be addresses in another process. */
+  long syscall(long number, long a, long b, long c, long d, long e) {
+    return call(SYSCALL, number, a, b, c, d, e, 0);
+  }
+
+  long ptrace(int request, int pid, long address, long data) {
+    return syscall(SYS_PTRACE, request, pid, address, data, 0);
+  }
+
   int waitpid(int pid, MemorySegment status, int options) {
-    try {
-      return (int) WAITPID.invokeExact(state, pid, status.address(), options);
-    } catch (Throwable e) {
-      throw broken("waitpid", e);
-    }
+    return (int) syscall(SYS_WAIT4, pid, status.address(), options, 0, 0);
   }
 
   long processVmReadv(
       int pid, MemorySegment local, int localCount, MemorySegment remote, int count) {
-    try {
-      return (long)
-          READV.invokeExact(
-              state, pid, local.address(), (long) localCount, remote.address(), (long) count, 0L);
-    } catch (Throwable e) {
-      throw broken("process_vm_readv", e);
-    }
+    return call(
+        SYSCALL, SYS_PROCESS_VM_READV, pid, local.address(), localCount, remote.address(), count, 0);
   }
 
   long processVmWritev(int pid, MemorySegment local, MemorySegment remote) {
-    try {
-      return (long) WRITEV.invokeExact(state, pid, local.address(), 1L, remote.address(), 1L, 0L);
-    } catch (Throwable e) {
-      throw broken("process_vm_writev", e);
-    }
+    return call(SYSCALL, SYS_PROCESS_VM_WRITEV, pid, local.address(), 1, remote.address(), 1, 0);
   }
 
   int kill(int pid, int signal) {
-    try {
-      return (int) KILL.invokeExact(state, pid, signal);
-    } catch (Throwable e) {
-      throw broken("kill", e);
-    }
-  }
-
-  long syscall(long number, long a, long b, long c, long d, long e) {
-    try {
-      return (long) SYSCALL.invokeExact(state, number, a, b, c, d, e);
-    } catch (Throwable thrown) {
-      throw broken("syscall", thrown);
-    }
+    return (int) syscall(SYS_KILL, pid, signal, 0, 0, 0);
   }
 
   int open(MemorySegment path, int flags) {
-    try {
-      return (int) OPEN.invokeExact(state, path.address(), flags, 0);
-    } catch (Throwable e) {
-      throw broken("open", e);
-    }
+    return (int) syscall(SYS_OPEN, path.address(), flags, 0, 0, 0);
   }
 
   int close(int fd) {
-    try {
-      return (int) CLOSE.invokeExact(state, fd);
-    } catch (Throwable e) {
-      throw broken("close", e);
-    }
+    return (int) syscall(SYS_CLOSE, fd, 0, 0, 0, 0);
   }
 
   int ioctl(int fd, long request, long argument) {
-    try {
-      return (int) IOCTL.invokeExact(state, fd, request, argument);
-    } catch (Throwable e) {
-      throw broken("ioctl", e);
+    return (int) syscall(SYS_IOCTL, fd, request, argument, 0, 0);
+  }
+
+  /** A descriptor of another process, as one of our own; by a pidfd of its process. */
+  int takeFd(int pid, int fd) {
+    int process = (int) syscall(SYS_PIDFD_OPEN, pid, 0, 0, 0, 0);
+    if (process < 0) {
+      return -1;
     }
+    int own = (int) syscall(SYS_PIDFD_GETFD, process, fd, 0, 0, 0);
+    close(process);
+    return own;
+  }
+
+  /** Maps so many bytes of a descriptor, shared and to be read; null if that cannot be. */
+  @Nullable MemorySegment map(int fd, long sizeBytes) {
+    long at = call(SYSCALL, SYS_MMAP, 0, sizeBytes, PROT_READ, MAP_SHARED, fd, 0);
+    return at == -1 ? null : MemorySegment.ofAddress(at).reinterpret(sizeBytes);
+  }
+
+  void unmap(MemorySegment mapped) {
+    syscall(SYS_MUNMAP, mapped.address(), mapped.byteSize(), 0, 0, 0);
   }
 
   int sigaction(int signal, MemorySegment action) {
-    try {
-      return (int) SIGACTION.invokeExact(state, signal, action.address(), 0L);
-    } catch (Throwable e) {
-      throw broken("sigaction", e);
-    }
+    return (int) call(symbol("sigaction"), signal, action.address(), 0, 0, 0, 0, 0);
   }
 
   /**
@@ -196,28 +169,24 @@ final class LibC {
       MemorySegment environment,
       Arena arena) {
     MemorySegment attributes = arena.allocate(SPAWN_ATTRIBUTES_SIZE, Long.BYTES);
-    try {
-      int done = (int) ATTR_INIT.invokeExact(state, attributes.address());
-      done |= (int) ATTR_FLAGS.invokeExact(state, attributes.address(), SPAWN_SETSIGMASK);
-      done |= (int) ATTR_MASK.invokeExact(state, attributes.address(), mask.address());
-      if (done != 0) {
-        return done;
-      }
-      return (int)
-          SPAWN.invokeExact(
-              state,
-              pid.address(),
-              path.address(),
-              0L,
-              attributes.address(),
-              argv.address(),
-              environment.address());
-    } catch (Throwable e) {
-      throw broken("posix_spawn", e);
+    long at = attributes.address();
+    int done = (int) call(symbol("posix_spawnattr_init"), at, 0, 0, 0, 0, 0, 0);
+    done |=
+        (int) call(symbol("posix_spawnattr_setflags"), at, SPAWN_SETSIGMASK, 0, 0, 0, 0, 0);
+    done |=
+        (int) call(symbol("posix_spawnattr_setsigmask"), at, mask.address(), 0, 0, 0, 0, 0);
+    if (done != 0) {
+      return done;
     }
-  }
-
-  private static InvariantViolation broken(String name, Throwable thrown) {
-    return new InvariantViolation("calling " + name + " of the C library cannot throw", thrown);
+    return (int)
+        call(
+            symbol("posix_spawn"),
+            pid.address(),
+            path.address(),
+            0,
+            at,
+            argv.address(),
+            environment.address(),
+            0);
   }
 }

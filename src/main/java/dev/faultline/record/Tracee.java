@@ -1,6 +1,7 @@
 package dev.faultline.record;
 
 import dev.faultline.kvm.Ioctl;
+import dev.faultline.kvm.KvmRun;
 import org.jspecify.annotations.Nullable;
 
 /** A thread under ptrace, and the system call that it is in. */
@@ -48,10 +49,24 @@ final class Tracee {
 
   int inSize;
 
-  /** Of KVM_RUN: the page before, and where it lies; null if it is not mapped. */
-  byte @Nullable [] pageIn;
+  /** Of KVM_RUN: the page before and after. */
+  final byte[] pageIn = new byte[KvmRun.SIZE];
 
+  final byte[] pageOut = new byte[KvmRun.SIZE];
+
+  /** Whether {@link #pageIn} holds this call's page. */
+  boolean hasPage;
+
+  /** Where the VMM has the page; 0 if that is not known. */
   long pageAddress;
+
+  /** Whether the line of a KVM_RUN that returned is yet to be written. */
+  boolean unwritten;
+
+  /** When the call returned, and what: -errno for a failure. */
+  long exitNs;
+
+  long value;
 
   Tracee(int tid, TracedProcess process) {
     this.tid = tid;

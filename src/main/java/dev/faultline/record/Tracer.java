@@ -52,10 +52,9 @@ final class Tracer {
   private static final int SYSCALL_STOP = SIGTRAP | 0x80;
 
   private static final int INFO_SIZE = 88;
-  private static final int INFO_ARCH = 4;
-  private static final int INFO_ADDRESS = 8;
-  private static final int INFO_VALUE = 24;
-  private static final int INFO_ARGS = 32;
+  private static final int INFO_ADDRESS = 1;
+  private static final int INFO_VALUE = 3;
+  private static final int INFO_ARGS = 4;
   private static final byte OP_ENTRY = 1;
   private static final byte OP_EXIT = 2;
   private static final byte OP_SECCOMP = 3;
@@ -67,10 +66,15 @@ final class Tracer {
   private final CallRecorder calls;
   private final MemorySegment status;
   private final MemorySegment info;
+
+  /** What {@link #info} holds: operation and architecture in the first. */
+  private final long[] words = new long[INFO_SIZE / Long.BYTES];
+
   private final Map<Integer, Tracee> tracees = new HashMap<>();
   private final Map<Integer, TracedProcess> processes = new HashMap<>();
   private final @Nullable SyscallFilter filter;
   private final @Nullable Probe probe;
+  private @Nullable Tracee changedLast;
   private int root;
   private boolean begun;
   private int resume = PTRACE_SYSCALL;
@@ -191,8 +195,13 @@ final class Tracer {
   }
 
   private Tracee tracee(int tid) {
+    Tracee last = changedLast;
+    if (last != null && last.tid == tid) {
+      return last;
+    }
     Tracee known = tracees.get(tid);
     if (known != null) {
+      changedLast = known;
       return known;
     }
     ProcStatus of = ProcStatus.read(tid);
@@ -222,13 +231,14 @@ final class Tracer {
         continue;
       }
       if (tid < 0) {
-        return;
+        break;
       }
       changed(tid, status.get(ValueLayout.JAVA_INT, 0));
       if (failure == null) {
         failure = file.failureSentence();
       }
     }
+    calls.release();
   }
 
   /** Waits for a thread to change; 0 if something else came, -1 if there is none to wait for. */
@@ -291,6 +301,7 @@ final class Tracer {
     if (tid == root) {
       rootStatus = wait;
     }
+    changedLast = null;
     Tracee t = tracees.remove(tid);
     if (t == null) {
       return;
@@ -339,7 +350,7 @@ final class Tracer {
     if (!inform(t)) {
       return;
     }
-    byte op = info.get(ValueLayout.JAVA_BYTE, 0);
+    byte op = (byte) words[0];
     if (op == OP_ENTRY) {
       if (filter != null && !begun && t.tid == root && filter.entered(t.tid)) {
         go(t, PTRACE_SYSCALL, 0);
@@ -356,6 +367,7 @@ final class Tracer {
       }
       exit(t);
       go(t, resume, 0);
+      calls.wentOn(t);
       return;
     }
     go(t, PTRACE_SYSCALL, 0);
@@ -371,7 +383,7 @@ final class Tracer {
     if (!inform(t)) {
       return;
     }
-    if (info.get(ValueLayout.JAVA_BYTE, 0) == OP_SECCOMP) {
+    if ((byte) words[0] == OP_SECCOMP) {
       entry(t);
     }
     boolean ofInterest = t.inside && t.interest != Tracee.Interest.NONE;
@@ -384,6 +396,7 @@ final class Tracer {
   /** Asks at what call the thread is; false if it was killed meanwhile. */
   private boolean inform(Tracee t) {
     if (libc.ptrace(PTRACE_GET_SYSCALL_INFO, t.tid, INFO_SIZE, info.address()) > 0) {
+      MemorySegment.copy(info, ValueLayout.JAVA_LONG, 0, words, 0, words.length);
       return true;
     }
     if (libc.errno() != LibC.ESRCH) {
@@ -401,14 +414,12 @@ final class Tracer {
     if (!begun) {
       return;
     }
-    long number = info.get(ValueLayout.JAVA_LONG, INFO_VALUE);
-    int arch = info.get(ValueLayout.JAVA_INT, INFO_ARCH);
-    for (int i = 0; i < t.args.length; i++) {
-      t.args[i] = info.get(ValueLayout.JAVA_LONG, INFO_ARGS + (long) i * Long.BYTES);
-    }
+    long number = words[INFO_VALUE];
+    int arch = (int) (words[0] >>> Integer.SIZE);
+    System.arraycopy(words, INFO_ARGS, t.args, 0, t.args.length);
     Tracee.Interest interest = Syscalls.interest(arch, number, t.args);
     t.compat = arch != Syscalls.ARCH_X86_64;
-    t.probe = probe != null && probe.isAt(t.process, info.get(ValueLayout.JAVA_LONG, INFO_ADDRESS));
+    t.probe = probe != null && probe.isAt(t.process, words[INFO_ADDRESS]);
     switch (interest) {
       case IOCTL -> calls.entered(t);
       case NONE, MUNMAP -> {}
@@ -434,11 +445,11 @@ final class Tracer {
     t.inside = false;
     Tracee.Interest interest = t.interest;
     t.interest = Tracee.Interest.NONE;
-    long value = info.get(ValueLayout.JAVA_LONG, INFO_VALUE);
+    long value = words[INFO_VALUE];
     if (interest == Tracee.Interest.IOCTL) {
       failure = calls.returned(t, value);
       if (probe != null && CallRecorder.isRun(t) && (value == 0 || value == -LibC.EINTR)) {
-        probe.send(t, t.object == null ? null : t.object.page());
+        probe.send(t, t.hasPage ? t.pageOut : null);
       }
     } else if (interest != Tracee.Interest.NONE) {
       calls.descriptorCall(t, interest, value);
