@@ -3,7 +3,10 @@ package dev.faultline.cli;
 import dev.faultline.ErrorCode;
 import dev.faultline.StoreException;
 import dev.faultline.UsageException;
+import dev.faultline.ingest.LiveImport;
+import dev.faultline.record.LineSink;
 import dev.faultline.record.Recorder;
+import dev.faultline.store.TimelineStore;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -24,9 +27,15 @@ final class RecordVerb implements Verb {
       OptionSpec.builder("-o", "--output")
           .paramLabel("FILE")
           .type(Path.class)
-          .required(true)
           .description("Where to; NAME.jsonl.gz is found again in a folder. Overwritten.")
           .build();
+  private final OptionSpec importing =
+      OptionSpec.builder("--import")
+          .paramLabel("NAME")
+          .type(String.class)
+          .description("Into the store, as a new timeline, while it is recorded.")
+          .build();
+  private final StoreOption store = new StoreOption();
   private final OptionSpec pid =
       OptionSpec.builder("--pid")
           .paramLabel("N")
@@ -61,6 +70,8 @@ final class RecordVerb implements Verb {
 
   RecordVerb() {
     spec.addOption(output)
+        .addOption(importing)
+        .addOption(store.option())
         .addOption(pid)
         .addOption(seccomp)
         .addOption(probe)
@@ -95,24 +106,51 @@ final class RecordVerb implements Verb {
           "--seccomp: expected -- CMD beside it, found --pid; a running process keeps its calls as"
               + " they are");
     }
-    PrintWriter err = spec.commandLine().getErr();
+    Path file = output.<@Nullable Path>getValue();
+    String timeline = importing.<@Nullable String>getValue();
+    if (file == null && timeline == null) {
+      throw new UsageException(
+          ErrorCode.USAGE, "record: expected -o FILE, --import NAME or both, found neither");
+    }
     Recorder recorder =
         new Recorder(
-            new Recorder.Order(
-                output.<Path>getValue(), program, process, filtered, probe.<Boolean>getValue()),
-            note -> {
-              err.println("faultline: " + note);
-              err.flush();
-            });
+            new Recorder.Order(file, program, process, filtered, probe.<Boolean>getValue()),
+            this::note);
+    Recorder.Outcome outcome =
+        timeline == null ? recorded(recorder, List.of()) : imported(recorder, timeline, file);
+    return outcome.failure() != null && process != 0 ? StoreException.EXIT_CODE : outcome.status();
+  }
+
+  private void note(String note) {
+    PrintWriter err = spec.commandLine().getErr();
+    err.println("faultline: " + note);
+    err.flush();
+  }
+
+  private Recorder.Outcome imported(Recorder recorder, String timeline, @Nullable Path file) {
+    TimelineStore.demandName(timeline);
+    try (TimelineStore opened = TimelineStore.open(store.location())) {
+      if (opened.has(timeline)) {
+        throw new UsageException(
+            ErrorCode.USAGE,
+            "--import: expected the name of a new timeline, found one of the store: " + timeline);
+      }
+      LiveImport live = new LiveImport(opened, timeline, file);
+      Recorder.Outcome outcome = recorded(recorder, List.of(live::take));
+      var _ = live.finish();
+      opened.list();
+      return outcome;
+    }
+  }
+
+  private static Recorder.Outcome recorded(Recorder recorder, List<LineSink> sinks) {
     Thread stopping = Thread.ofPlatform().unstarted(recorder::stop);
     Runtime.getRuntime().addShutdownHook(stopping);
-    Recorder.Outcome outcome;
     try {
-      outcome = recorder.record();
+      return recorder.record(sinks);
     } finally {
       withdraw(stopping);
     }
-    return outcome.failure() != null && process != 0 ? StoreException.EXIT_CODE : outcome.status();
   }
 
   private static void withdraw(Thread stopping) {

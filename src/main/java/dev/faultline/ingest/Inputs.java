@@ -57,8 +57,7 @@ public final class Inputs {
       throw unreadable(input);
     }
     if (!Files.isDirectory(input)) {
-      return List.of(
-          source(isShipped(input) ? folderName(input) : baseName(fileName(input)), input));
+      return List.of(source(nameOf(input), input));
     }
     Path shipped = shipped(input);
     if (shipped != null) {
@@ -73,6 +72,11 @@ public final class Inputs {
               + " *.perf.txt, each plain, .gz or .xz), found none in it");
     }
     return found;
+  }
+
+  /** What the recording of a file is called, also before there is one. */
+  static String nameOf(Path file) {
+    return isShipped(file) ? folderName(file) : baseName(fileName(file));
   }
 
   private static List<RecordingSource> search(Path folder) {

@@ -23,6 +23,7 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -36,7 +37,9 @@ import org.jspecify.annotations.Nullable;
  * wrong at its end.
  */
 public final class RecordingImport {
-  private final RecordingSource source;
+  private final String source;
+  private final boolean hasTrace;
+  private final Supplier<ObservationReader> opening;
   private final TimelineWriter writer;
   private final ImportListener listener;
   private final LineEvents line = new LineEvents();
@@ -68,11 +71,37 @@ public final class RecordingImport {
 
   RecordingImport(
       RecordingSource source, TimelineWriter writer, String name, ImportListener listener) {
+    this(
+        source.name(),
+        source.readFacts(),
+        source.trace() != null,
+        source::open,
+        writer,
+        name,
+        listener);
+  }
+
+  /**
+   * Of what a reader gives.
+   *
+   * @param source what its input is called
+   * @param hasTrace whether a trace lies beside it
+   */
+  RecordingImport(
+      String source,
+      RecordingFacts facts,
+      boolean hasTrace,
+      Supplier<ObservationReader> opening,
+      TimelineWriter writer,
+      String name,
+      ImportListener listener) {
     this.source = source;
+    this.hasTrace = hasTrace;
+    this.opening = opening;
     this.name = name;
     this.listener = listener;
     this.writer = writer;
-    this.facts = source.readFacts();
+    this.facts = facts;
     this.reexecution = new Reexecution(name, KernelFacts.model(facts), line);
   }
 
@@ -88,12 +117,12 @@ public final class RecordingImport {
 
   Imported run() {
     List<Problem> problems = new ArrayList<>();
-    try (ObservationReader reader = source.open()) {
+    try (ObservationReader reader = opening.get()) {
       // Nothing is stored of an input of which nothing can be read.
       boolean more = reader.hasNext();
       add(
           LaneEvent.HOST,
-          EventMaker.opened(source.name(), facts, source.trace() != null, reader.format()));
+          EventMaker.opened(source, facts, hasTrace, reader.format()));
       try {
         while (more) {
           line(reader.next());
@@ -107,7 +136,7 @@ public final class RecordingImport {
       } catch (StoreException e) {
         throw e;
       } catch (FaultlineException e) {
-        problems.add(new Problem(source.name(), String.valueOf(e.getMessage())));
+        problems.add(new Problem(source, String.valueOf(e.getMessage())));
         add(
             LaneEvent.HOST,
             StoredEvent.of(EventType.RECORDING_DAMAGED, last()).texts(e.sentence()));

@@ -134,12 +134,15 @@ public record RecordingSource(
   }
 
   /**
-   * Opens a recording that may still be written; the reader waits at the end of what is there,
-   * until the recording was ended or {@code patience} is.
+   * Opens a recording or a timeline that may still be written; the reader waits at the end of what
+   * is there, until the recording was ended or {@code patience} is.
    *
    * @throws UsageException if the file cannot be opened, or is not one that {@code record} writes
    */
-  public RecordingReader follow(Chunks.Patience patience) {
+  public ObservationReader follow(Chunks.Patience patience) {
+    if (stored != null) {
+      return stored.follow(patience);
+    }
     return new RecordingReader(label(recording), CompressedFile.follow(recording, patience));
   }
 
@@ -191,7 +194,7 @@ public record RecordingSource(
    * What messages and {@code where()} call a file: its path below what was named, so that it is the
    * same on every machine.
    */
-  private String label(Path file) {
+  String label(Path file) {
     if (Inputs.isShipped(recording)) {
       return name + "/" + Inputs.fileName(file);
     }

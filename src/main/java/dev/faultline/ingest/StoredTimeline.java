@@ -6,6 +6,7 @@ import dev.faultline.store.EventType;
 import dev.faultline.store.StoredEvent;
 import dev.faultline.store.TimelineEvents;
 import dev.faultline.store.TimelineStore;
+import dev.faultline.trace.Chunks;
 import dev.faultline.trace.InputFormat;
 import dev.faultline.trace.LeftOut;
 import dev.faultline.trace.MergeReport;
@@ -24,12 +25,17 @@ import org.jspecify.annotations.Nullable;
 public record StoredTimeline(TimelineStore store, String name) {
   /** Its observations, from the first one on. */
   public ObservationReader open() {
-    return new Reader(name, store.events(name, 0), 0);
+    return new Reader(store, name, 0, () -> false);
   }
 
   /** Its observations from the line on that begins at this moment. */
   public ObservationReader openAt(int moment) {
-    return new Reader(name, store.events(name, moment), moment);
+    return new Reader(store, name, moment, () -> false);
+  }
+
+  /** The same as {@link #open}, but waits for more as long as the import is not at its end. */
+  ObservationReader follow(Chunks.Patience patience) {
+    return new Reader(store, name, 0, patience);
   }
 
   RecordingFacts readFacts() {
@@ -41,28 +47,34 @@ public record StoredTimeline(TimelineStore store, String name) {
 
   /** Reads stored events as observations. */
   private static final class Reader implements ObservationReader {
+    private final TimelineStore store;
     private final String name;
-    private final TimelineEvents events;
     private final int from;
+    private final Chunks.Patience patience;
+    private TimelineEvents events;
+    private boolean ended;
     private @Nullable Observation ahead;
     private @Nullable MergeReport report;
     private InputFormat format = InputFormat.RECORDING;
     private LeftOut leftOut = LeftOut.NOTHING;
 
-    Reader(String name, TimelineEvents events, int from) {
+    Reader(TimelineStore store, String name, int from, Chunks.Patience patience) {
+      this.store = store;
       this.name = name;
-      this.events = events;
       this.from = from;
+      this.patience = patience;
+      this.events = store.events(name, from);
     }
 
     @Override
     public boolean hasNext() {
-      while (ahead == null && events.hasNext()) {
+      while (ahead == null && isMore()) {
         StoredEvent event = events.next();
         if (event.type() == EventType.RECORDING_OPENED) {
           report = EventReader.reportOf(event);
           format = Formats.of(event.number(1));
         } else if (event.type() == EventType.RECORDING_ENDED) {
+          ended = true;
           report = EventReader.report(event);
           leftOut = EventReader.leftOut(event);
         } else if (event.type() == EventType.RECORDING_DAMAGED) {
@@ -72,6 +84,17 @@ public record StoredTimeline(TimelineStore store, String name) {
         }
       }
       return ahead != null;
+    }
+
+    /** True if there is another event, perhaps after a while. */
+    private boolean isMore() {
+      while (!events.hasNext()) {
+        if (ended || !patience.more()) {
+          return false;
+        }
+        events = store.events(name, events.endsAt());
+      }
+      return true;
     }
 
     @Override

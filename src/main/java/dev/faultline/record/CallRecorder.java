@@ -22,13 +22,13 @@ final class CallRecorder {
 
   private final TraceeMemory memory;
   private final Descriptors descriptors;
-  private final ChunkFile file;
+  private final LineQueue file;
   private final Extras extras;
   private final RunPages runs;
   private byte[] out = new byte[KvmXsave.SIZE];
   private long seq;
 
-  CallRecorder(TraceeMemory memory, LibC libc, ChunkFile file) {
+  CallRecorder(TraceeMemory memory, LibC libc, LineQueue file) {
     this.memory = memory;
     this.file = file;
     this.descriptors = new Descriptors(libc, new Told());

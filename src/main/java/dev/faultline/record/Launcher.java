@@ -12,6 +12,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
 
 /**
  * Starts the program to record: a shell that stops itself, so that it can be attached to, and then
@@ -25,6 +27,8 @@ final class Launcher {
   private static final int STDERR = 2;
   private static final long F_SETFD = 2;
   private static final long FD_CLOEXEC = 1;
+
+  private static final Path OWN_DESCRIPTORS = Path.of("/proc/self/fd");
 
   private Launcher() {}
 
@@ -55,24 +59,14 @@ final class Launcher {
         ErrorCode.CANNOT_RECORD, "expected a program after --, found " + found + ": " + program);
   }
 
-  /**
-   * Keeps from the program what the JVM and the recorder have opened: its descriptors shall be
-   * those that it would have without them.
-   */
-  private static void closeOwn(LibC libc, Path recording) {
-    List<String> owned = new ArrayList<>(List.of(System.getProperty("java.home") + "/"));
-    owned.addAll(List.of(System.getProperty("java.class.path").split(File.pathSeparator, -1)));
-    try (DirectoryStream<Path> open = Files.newDirectoryStream(Path.of("/proc/self/fd"))) {
+  /** The numbers of all descriptors that are open now. */
+  static Set<Integer> openDescriptors() {
+    Set<Integer> numbers = new TreeSet<>();
+    try (DirectoryStream<Path> open = Files.newDirectoryStream(OWN_DESCRIPTORS)) {
       for (Path fd : open) {
-        int number = Integer.parseInt(String.valueOf(fd.getFileName()));
-        String link = link(fd);
-        boolean own =
-            link.equals(recording.toAbsolutePath().normalize().toString())
-                || link.endsWith(".jar")
-                || link.endsWith(".jsa")
-                || owned.stream().anyMatch(one -> !one.isEmpty() && link.startsWith(one));
-        if (own && number > STDERR) {
-          libc.syscall(Syscalls.FCNTL, number, F_SETFD, FD_CLOEXEC, 0, 0);
+        // Not the one that this folder is read by.
+        if (!link(fd).startsWith("/proc/")) {
+          numbers.add(Integer.parseInt(String.valueOf(fd.getFileName())));
         }
       }
     } catch (IOException e) {
@@ -80,6 +74,27 @@ final class Launcher {
           ErrorCode.CANNOT_RECORD,
           "expected /proc of this machine, found that it cannot be read",
           e);
+    }
+    return numbers;
+  }
+
+  /**
+   * Keeps from the program what the JVM and the recorder have opened: its descriptors shall be
+   * those that it would have without them.
+   */
+  private static void closeOwn(LibC libc, Set<Integer> inherited) {
+    List<String> owned = new ArrayList<>(List.of(System.getProperty("java.home") + "/"));
+    owned.addAll(List.of(System.getProperty("java.class.path").split(File.pathSeparator, -1)));
+    for (int number : openDescriptors()) {
+      String link = link(OWN_DESCRIPTORS.resolve(Integer.toString(number)));
+      boolean own =
+          !inherited.contains(number)
+              || link.endsWith(".jar")
+              || link.endsWith(".jsa")
+              || owned.stream().anyMatch(one -> !one.isEmpty() && link.startsWith(one));
+      if (own && number > STDERR) {
+        libc.syscall(Syscalls.FCNTL, number, F_SETFD, FD_CLOEXEC, 0, 0);
+      }
     }
   }
 
@@ -91,9 +106,13 @@ final class Launcher {
     }
   }
 
-  /** Starts it; the process, which stops itself at once. */
-  static int start(LibC libc, List<String> command, Path recording) {
-    closeOwn(libc, recording);
+  /**
+   * Starts it; the process, which stops itself at once.
+   *
+   * @param inherited the descriptors that were open before the recorder opened its own
+   */
+  static int start(LibC libc, List<String> command, Set<Integer> inherited) {
+    closeOwn(libc, inherited);
     try (Arena arena = Arena.ofConfined()) {
       List<String> words = new ArrayList<>(List.of("sh", "-c", SCRIPT, "sh"));
       words.addAll(command);

@@ -10,8 +10,10 @@ import java.lang.foreign.ValueLayout;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
+import java.util.Set;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
@@ -41,14 +43,15 @@ public final class Recorder {
   /**
    * What to record.
    *
-   * @param file where to
+   * @param file where to; null for no file
    * @param command the program to start and its arguments; empty to attach
    * @param pid the process to attach to; 0 to start one
    * @param seccomp whether to stop only the calls that matter, by a filter that the program cannot
    *     live without the recorder afterwards
    * @param probe whether each vCPU reads its state after each KVM_RUN
    */
-  public record Order(Path file, List<String> command, int pid, boolean seccomp, boolean probe) {
+  public record Order(
+      @Nullable Path file, List<String> command, int pid, boolean seccomp, boolean probe) {
     /** Takes the list as it is now. */
     public Order {
       command = List.copyOf(command);
@@ -67,6 +70,11 @@ public final class Recorder {
 
   private final Order order;
   private final Consumer<String> notes;
+
+  /** Descriptors that whoever started the recorder gave it, and perhaps some of the JVM's. */
+  private final Set<Integer> inherited = Launcher.openDescriptors();
+
+  private final List<LineSink> sinks = new ArrayList<>();
   private final Thread thread;
   private volatile int threadId;
   private volatile @Nullable Tracer tracer;
@@ -87,11 +95,14 @@ public final class Recorder {
 
   /**
    * Records until the program and all that it started have ended, or until {@link #stop}; after a
-   * failure still waits for the program.
+   * failure still waits for the program. What the caller opened between {@code new Recorder} and
+   * this, the program does not inherit.
    *
+   * @param others given the lines, beside the file
    * @throws FaultlineException if the program cannot be recorded or the file not be made
    */
-  public Outcome record() {
+  public Outcome record(List<LineSink> others) {
+    sinks.addAll(others);
     if (!order.command().isEmpty()) {
       Launcher.demand(order.command().getFirst());
     }
@@ -138,7 +149,7 @@ public final class Recorder {
       LibC libc = new LibC(arena);
       threadId = (int) libc.syscall(SYS_GETTID, 0, 0, 0, 0, 0);
       disposition(libc, arena, WAKING_SIGNAL, LibC.symbol("getpid").address());
-      ChunkFile file = ChunkFile.create(order.file());
+      LineQueue file = LineQueue.to(allSinks());
       try {
         trace(libc, arena, file);
       } finally {
@@ -155,7 +166,17 @@ public final class Recorder {
     }
   }
 
-  private void trace(LibC libc, Arena arena, ChunkFile file) {
+  private List<LineSink> allSinks() {
+    List<LineSink> all = new ArrayList<>();
+    Path path = order.file();
+    if (path != null) {
+      all.add(ChunkFile.create(path));
+    }
+    all.addAll(sinks);
+    return all;
+  }
+
+  private void trace(LibC libc, Arena arena, LineQueue file) {
     SyscallFilter filter =
         order.seccomp() ? new SyscallFilter(libc, new TraceeMemory(libc, arena), arena) : null;
     HostFacts facts = HostFacts.read(libc, arena);
@@ -167,7 +188,7 @@ public final class Recorder {
       made.attach(pid);
       argv = commandLine(pid);
     } else {
-      pid = Launcher.start(libc, argv, order.file());
+      pid = Launcher.start(libc, argv, inherited);
       child = pid;
       // What the user types is for the program; it decides whether to end.
       disposition(libc, arena, SIGINT, SIG_IGN);
@@ -196,7 +217,7 @@ public final class Recorder {
   }
 
   private void start(
-      ChunkFile file, CallRecorder calls, int pid, List<String> argv, HostFacts facts) {
+      LineQueue file, CallRecorder calls, int pid, List<String> argv, HostFacts facts) {
     LineBuffer line =
         file.line()
             .number("seq", calls.nextSeq())

@@ -62,7 +62,7 @@ final class Tracer {
   private static final int MAP_ANONYMOUS = 0x20;
 
   private final LibC libc;
-  private final ChunkFile file;
+  private final LineQueue file;
   private final CallRecorder calls;
   private final MemorySegment status;
   private final MemorySegment info;
@@ -85,7 +85,7 @@ final class Tracer {
   Tracer(
       LibC libc,
       Arena arena,
-      ChunkFile file,
+      LineQueue file,
       @Nullable SyscallFilter filter,
       @Nullable Probe probe) {
     this.libc = libc;

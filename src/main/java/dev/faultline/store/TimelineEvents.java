@@ -92,6 +92,11 @@ public final class TimelineEvents implements Iterator<StoredEvent> {
     return event;
   }
 
+  /** Once {@link #hasNext} is false: the moment that the next page begins with, if one comes. */
+  public int endsAt() {
+    return Math.max(from, asked);
+  }
+
   private boolean nextPage() {
     while (pages.isEmpty()) {
       if (!more) {
