@@ -58,6 +58,14 @@ final class RecordVerb implements Verb {
               "After each KVM_RUN have the vCPU's thread read its nested state, events and sregs,"
                   + " and in SMM the save map.")
           .build();
+  private final OptionSpec ftrace =
+      OptionSpec.builder("--ftrace")
+          .type(boolean.class)
+          .defaultValue("false")
+          .description(
+              "Also write what the kernel traces of KVM, beside the recording; needs tracefs, most"
+                  + " often root.")
+          .build();
   private final PositionalParamSpec command =
       PositionalParamSpec.builder()
           .paramLabel("CMD")
@@ -75,6 +83,7 @@ final class RecordVerb implements Verb {
         .addOption(pid)
         .addOption(seccomp)
         .addOption(probe)
+        .addOption(ftrace)
         .addOption(Faultline.help())
         .addPositional(command);
     spec.usageMessage()
@@ -112,9 +121,18 @@ final class RecordVerb implements Verb {
       throw new UsageException(
           ErrorCode.USAGE, "record: expected -o FILE, --import NAME or both, found neither");
     }
+    boolean traced = ftrace.getValue();
+    if (traced && (file == null || timeline != null)) {
+      throw new UsageException(
+          ErrorCode.USAGE,
+          "--ftrace: expected -o FILE and no --import, found "
+              + (timeline == null ? "no file" : "--import")
+              + "; the trace lies beside the file, import both afterwards");
+    }
     Recorder recorder =
         new Recorder(
-            new Recorder.Order(file, program, process, filtered, probe.<Boolean>getValue()),
+            new Recorder.Order(
+                file, program, process, filtered, probe.<Boolean>getValue(), traced),
             this::note);
     Recorder.Outcome outcome =
         timeline == null ? recorded(recorder, List.of()) : imported(recorder, timeline, file);

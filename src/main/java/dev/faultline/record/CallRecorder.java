@@ -23,14 +23,16 @@ final class CallRecorder {
   private final TraceeMemory memory;
   private final Descriptors descriptors;
   private final LineQueue file;
+  private final @Nullable KernelTrace trace;
   private final Extras extras;
   private final RunPages runs;
   private byte[] out = new byte[KvmXsave.SIZE];
   private long seq;
 
-  CallRecorder(TraceeMemory memory, LibC libc, LineQueue file) {
+  CallRecorder(TraceeMemory memory, LibC libc, LineQueue file, @Nullable KernelTrace trace) {
     this.memory = memory;
     this.file = file;
+    this.trace = trace;
     this.descriptors = new Descriptors(libc, new Told());
     this.extras = new Extras(memory);
     this.runs = new RunPages(libc, memory);
@@ -104,6 +106,9 @@ final class CallRecorder {
       takeIn(t, object);
     }
     t.enterNs = System.nanoTime();
+    if (trace != null) {
+      trace.enter(t.seq, name(t));
+    }
   }
 
   private static String name(Tracee t) {
@@ -176,6 +181,9 @@ final class CallRecorder {
     KvmObject object = t.object;
     if (object == null) {
       return null;
+    }
+    if (trace != null) {
+      trace.exit(t.seq, name(t), value);
     }
     if (isRun(t)) {
       t.unwritten = true;

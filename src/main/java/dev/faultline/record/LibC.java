@@ -22,6 +22,9 @@ final class LibC {
   /** No such process, or no longer one that is stopped. */
   static final int ESRCH = 3;
 
+  /** Nothing is there now. */
+  static final int EAGAIN = 11;
+
   /** A system call was interrupted. */
   static final int EINTR = 4;
 
@@ -45,6 +48,8 @@ final class LibC {
   private static final int SPAWN_ATTRIBUTES_SIZE = 512;
   private static final int SPAWN_SETSIGMASK = 8;
 
+  private static final int SYS_READ = 0;
+  private static final int SYS_WRITE = 1;
   private static final int SYS_OPEN = 2;
   private static final int SYS_CLOSE = 3;
   private static final int SYS_MMAP = 9;
@@ -123,6 +128,15 @@ final class LibC {
 
   int open(MemorySegment path, int flags) {
     return (int) syscall(SYS_OPEN, path.address(), flags, 0, 0, 0);
+  }
+
+  /** Reads at most as much as there is room for. */
+  long read(int fd, MemorySegment into) {
+    return syscall(SYS_READ, fd, into.address(), into.byteSize(), 0, 0);
+  }
+
+  long write(int fd, MemorySegment from, long size) {
+    return syscall(SYS_WRITE, fd, from.address(), size, 0, 0);
   }
 
   int close(int fd) {

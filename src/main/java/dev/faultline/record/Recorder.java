@@ -49,9 +49,15 @@ public final class Recorder {
    * @param seccomp whether to stop only the calls that matter, by a filter that the program cannot
    *     live without the recorder afterwards
    * @param probe whether each vCPU reads its state after each KVM_RUN
+   * @param ftrace whether the kernel's trace is written beside the file, which must be there
    */
   public record Order(
-      @Nullable Path file, List<String> command, int pid, boolean seccomp, boolean probe) {
+      @Nullable Path file,
+      List<String> command,
+      int pid,
+      boolean seccomp,
+      boolean probe,
+      boolean ftrace) {
     /** Takes the list as it is now. */
     public Order {
       command = List.copyOf(command);
@@ -80,6 +86,7 @@ public final class Recorder {
   private volatile @Nullable Tracer tracer;
   private volatile @Nullable Throwable thrown;
   private volatile @Nullable String failure;
+  private @Nullable KernelTrace trace;
   private volatile int child;
 
   /**
@@ -106,6 +113,11 @@ public final class Recorder {
     if (!order.command().isEmpty()) {
       Launcher.demand(order.command().getFirst());
     }
+    Path file = order.file();
+    // Its guard must be no child of the thread that waits for the VMM.
+    KernelTrace tracing =
+        order.ftrace() && file != null ? KernelTrace.begin(file, notes) : null;
+    trace = tracing;
     thread.start();
     join(0);
     switch (thrown) {
@@ -154,6 +166,7 @@ public final class Recorder {
         trace(libc, arena, file);
       } finally {
         file.close();
+        endTrace();
       }
       Tracer ended = Objects.requireNonNull(tracer);
       failure = ended.failure() != null ? ended.failure() : file.failureSentence();
@@ -163,6 +176,17 @@ public final class Recorder {
       ended.accompany();
     } catch (RuntimeException | Error e) {
       thrown = e;
+    } finally {
+      endTrace();
+    }
+  }
+
+  private void endTrace() {
+    KernelTrace tracing = trace;
+    trace = null;
+    if (tracing != null) {
+      tracing.stopMarking();
+      tracing.end();
     }
   }
 
@@ -180,7 +204,8 @@ public final class Recorder {
     SyscallFilter filter =
         order.seccomp() ? new SyscallFilter(libc, new TraceeMemory(libc, arena), arena) : null;
     HostFacts facts = HostFacts.read(libc, arena);
-    Tracer made = new Tracer(libc, arena, file, filter, probe(libc, arena, facts));
+    KernelTrace tracing = trace;
+    Tracer made = new Tracer(libc, arena, file, tracing, filter, probe(libc, arena, facts));
     tracer = made;
     List<String> argv = order.command();
     int pid = order.pid();
@@ -194,6 +219,9 @@ public final class Recorder {
       disposition(libc, arena, SIGINT, SIG_IGN);
       disposition(libc, arena, SIGQUIT, SIG_IGN);
       made.takeChild(pid);
+    }
+    if (tracing != null) {
+      tracing.follow(libc, arena, made.followed());
     }
     start(file, made.calls(), pid, argv, facts);
     made.run();

@@ -86,13 +86,14 @@ final class Tracer {
       LibC libc,
       Arena arena,
       LineQueue file,
+      @Nullable KernelTrace trace,
       @Nullable SyscallFilter filter,
       @Nullable Probe probe) {
     this.libc = libc;
     this.file = file;
     this.filter = filter;
     this.probe = probe;
-    this.calls = new CallRecorder(new TraceeMemory(libc, arena), libc, file);
+    this.calls = new CallRecorder(new TraceeMemory(libc, arena), libc, file, trace);
     this.status = arena.allocate(ValueLayout.JAVA_INT);
     this.info = arena.allocate(INFO_SIZE, Long.BYTES);
   }
@@ -149,6 +150,11 @@ final class Tracer {
     if (tracees.isEmpty()) {
       throw cannot("process " + pid + " has ended");
     }
+  }
+
+  /** The threads that are followed. */
+  List<Integer> followed() {
+    return List.copyOf(tracees.keySet());
   }
 
   private static List<Integer> threads(int pid) {

@@ -21,6 +21,7 @@ import org.jspecify.annotations.Nullable;
  *      comm      tid      cpu  flags    s.us     name       text
  * CPU:3 [LOST 123 EVENTS]
  * ##### CPU 3 buffer started ####
+ * # not traced by this host: kvm_entry kvm_exit
  * </pre>
  *
  * <p>The comm may hold blanks, slashes and dashes; the flags are four characters before 5.16 and
@@ -36,6 +37,7 @@ public final class FtraceReader implements AutoCloseable {
   private static final int MAX_PLACES = 5;
   private static final int SHOWN = 60;
   private static final String ENTRIES = "entries-in-buffer/entries-written:";
+  private static final String UNTRACED = "# not traced by this host: kvm_";
   private static final int NS_DIGITS = 9;
   private static final int MAX_SECONDS_DIGITS = 10;
 
@@ -62,6 +64,7 @@ public final class FtraceReader implements AutoCloseable {
   private long lost;
   private long gaps;
   private boolean overwritten;
+  private boolean untracedRuns;
   private int cpus = 1;
   private int buffersStarted = 1;
 
@@ -186,6 +189,14 @@ public final class FtraceReader implements AutoCloseable {
     return overwritten;
   }
 
+  /**
+   * True if the recorder found out that this host's KVM does not trace when a guest runs: what it
+   * traces of a KVM_RUN is not all that happened.
+   */
+  public boolean untracedRuns() {
+    return untracedRuns;
+  }
+
   /** What was read up to now. */
   public FtraceReport report() {
     return new FtraceReport(
@@ -209,6 +220,7 @@ public final class FtraceReader implements AutoCloseable {
       buffersStarted++;
       return true;
     }
+    untracedRuns |= startsWith(UNTRACED);
     if (startsWith("# " + ENTRIES)) {
       String line = new String(text, at, end - at, StandardCharsets.UTF_8);
       String[] words = line.substring(2 + ENTRIES.length()).strip().split("[/ ]+", 3);

@@ -366,6 +366,11 @@ final class TraceFeed {
     return trace.allBuffersStarted();
   }
 
+  /** True if it is not traced when a guest runs. */
+  boolean untracedRuns() {
+    return trace.untracedRuns();
+  }
+
   /** True if the oldest events were overwritten. */
   boolean overwritten() {
     return trace.overwritten();

@@ -117,6 +117,7 @@ final class TraceMerge {
             && feed.keptSince(span.enter())
             && !feed.gapBetween(span.enter(), span.exit())
             && feed.allBuffersStarted()
+            && !feed.untracedRuns()
             && !(events.isEmpty() && alwaysTraced(call));
     return new Traced(events, whole ? TraceCoverage.COMPLETE : TraceCoverage.PARTIAL);
   }
@@ -256,7 +257,8 @@ final class TraceMerge {
       boolean inside = call.enterNs() >= gap.fromNs() && call.exitNs() < gap.toNs();
       return inside ? TraceCoverage.ABSENT : TraceCoverage.PARTIAL;
     }
-    boolean whole = filtered && feed.allBuffersStarted() && feed.keptSinceNs(call.enterNs());
+    boolean whole =
+        filtered && feed.allBuffersStarted() && !feed.untracedRuns() && feed.keptSinceNs(call.enterNs());
     return whole ? TraceCoverage.FILTERED : TraceCoverage.PARTIAL;
   }
 
