@@ -134,6 +134,25 @@ static void stop_and_continue(int *stopped, int *continued) {
   waitpid(child, &status, 0);
 }
 
+static void say(int signal) {
+  if (signal == SIGINT) {
+    write(1, "interrupted\n", 12);
+    _exit(9);
+  }
+  write(1, "continued\n", 10);
+}
+
+/* Says what the terminal's keys make of it. */
+static int keys(void) {
+  signal(SIGINT, say);
+  signal(SIGCONT, say);
+  write(1, "ready\n", 6);
+  for (;;) {
+    work((void *)1);
+    usleep(1000);
+  }
+}
+
 int main(int argc, char **argv) {
   fd = open("/dev/null", O_RDWR);
   if (argc > 2 && !strcmp(argv[1], "spin")) {
@@ -141,6 +160,9 @@ int main(int argc, char **argv) {
   }
   if (argc > 2 && !strcmp(argv[1], "kvm")) {
     return run_vcpu(argv[2]);
+  }
+  if (argc > 1 && !strcmp(argv[1], "keys")) {
+    return keys();
   }
   if (argc > 1 && !strcmp(argv[1], "child")) {
     work((void *)3);

@@ -28,6 +28,7 @@ public final class Recorder {
   private static final int SIGINT = 2;
   private static final int SIGQUIT = 3;
   private static final int SIGTERM = 15;
+  private static final int SIGTSTP = 20;
   private static final int SIG_IGN = 1;
 
   /** Neither the JVM nor the C library uses it; its handler does nothing but end a wait. */
@@ -218,6 +219,7 @@ public final class Recorder {
       // What the user types is for the program; it decides whether to end.
       disposition(libc, arena, SIGINT, SIG_IGN);
       disposition(libc, arena, SIGQUIT, SIG_IGN);
+      disposition(libc, arena, SIGTSTP, SIG_IGN);
       made.takeChild(pid);
     }
     if (tracing != null) {

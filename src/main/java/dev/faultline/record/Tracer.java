@@ -24,6 +24,7 @@ import org.jspecify.annotations.Nullable;
 final class Tracer {
   private static final int PTRACE_CONT = 7;
   private static final int PTRACE_SYSCALL = 24;
+  private static final int PTRACE_GETSIGINFO = 0x4202;
   private static final int PTRACE_SEIZE = 0x4206;
   private static final int PTRACE_INTERRUPT = 0x4207;
   private static final int PTRACE_LISTEN = 0x4208;
@@ -48,8 +49,17 @@ final class Tracer {
   private static final int SIGTRAP = 5;
   private static final int SIGCONT = 18;
   private static final int SIGSTOP = 19;
+  private static final int SIGTSTP = 20;
   private static final int SIGTTOU = 22;
   private static final int SYSCALL_STOP = SIGTRAP | 0x80;
+
+  private static final int SIGINFO_SIZE = 128;
+  private static final int SIGINFO_CODE = 8;
+
+  /** The kernel sent a signal by itself, as it does for a key of the terminal. */
+  private static final int SI_KERNEL = 0x80;
+
+  private static final long LONGEST_TO_STOP_NS = 5_000_000_000L;
 
   private static final int INFO_SIZE = 88;
   private static final int INFO_ADDRESS = 1;
@@ -65,6 +75,7 @@ final class Tracer {
   private final LineQueue file;
   private final CallRecorder calls;
   private final MemorySegment status;
+  private final MemorySegment siginfo;
   private final MemorySegment info;
 
   /** What {@link #info} holds: operation and architecture in the first. */
@@ -82,6 +93,9 @@ final class Tracer {
   private @Nullable String failure;
   private volatile boolean stopped;
 
+  /** When the terminal last asked the program to stop; 0 if it did not. */
+  private long askedToStopNs;
+
   Tracer(
       LibC libc,
       Arena arena,
@@ -96,6 +110,7 @@ final class Tracer {
     this.calls = new CallRecorder(new TraceeMemory(libc, arena), libc, file, trace);
     this.status = arena.allocate(ValueLayout.JAVA_INT);
     this.info = arena.allocate(INFO_SIZE, Long.BYTES);
+    this.siginfo = arena.allocate(SIGINFO_SIZE, Long.BYTES);
   }
 
   CallRecorder calls() {
@@ -288,13 +303,39 @@ final class Tracer {
     } else if (event == EVENT_STOP && signal >= SIGSTOP && signal <= SIGTTOU) {
       // A stop of the whole process, by job control: it stays stopped until it is continued.
       libc.ptrace(PTRACE_LISTEN, tid, 0, 0);
+      if (tid == root) {
+        stopWithProgram();
+      }
     } else if (event == EVENT_SECCOMP) {
       seccompStop(t);
     } else if (event == EVENT_EXEC) {
       execed(t);
       go(t, resume, 0);
     } else {
+      if (signal == SIGTSTP && event == 0) {
+        noteTerminalStop(t);
+      }
       go(t, t.inside ? PTRACE_SYSCALL : resume, event == 0 ? signal : 0);
+    }
+  }
+
+  /** The program is sent SIGTSTP; it may stop, now or when it has put the terminal in order. */
+  private void noteTerminalStop(Tracee t) {
+    if (t.process.pid() == root
+        && libc.ptrace(PTRACE_GETSIGINFO, t.tid, 0, siginfo.address()) == 0
+        && siginfo.get(ValueLayout.JAVA_INT, SIGINFO_CODE) == SI_KERNEL) {
+      askedToStopNs = System.nanoTime();
+    }
+  }
+
+  /**
+   * The program has stopped. If that is because of a key, the shell waits for the recorder, which it
+   * started, to stop too, and continues both.
+   */
+  private void stopWithProgram() {
+    if (askedToStopNs != 0 && System.nanoTime() - askedToStopNs < LONGEST_TO_STOP_NS) {
+      askedToStopNs = 0;
+      libc.kill((int) ProcessHandle.current().pid(), SIGSTOP);
     }
   }
 

@@ -45,16 +45,30 @@ public final class Program {
   /** The stand-in for a VMM, statically linked. */
   static Path compiled(Path folder) {
     need("strace", "-o", "/dev/null", "true");
-    Path program = folder.resolve("ioctls");
-    need(
-        "gcc",
-        "-static",
-        "-O1",
-        "-mno-red-zone",
-        "-pthread",
-        "-o",
-        program.toString(),
-        BASE.resolve("src/test/resources/record/ioctls.c").toString());
+    return compiled(folder, "ioctls", "-static", "-mno-red-zone");
+  }
+
+  /** A VMM that runs guests, statically linked, to any address. */
+  public static Path vmm(Path folder) {
+    needKvm();
+    return compiled(folder, "vmm", "-static-pie");
+  }
+
+  /** Ends the test loudly where there is no KVM. */
+  public static void needKvm() {
+    Path kvm = Path.of("/dev/kvm");
+    if (!Files.isReadable(kvm) || !Files.isWritable(kvm)) {
+      skip("there is no /dev/kvm here, or it is not ours");
+    }
+  }
+
+  private static Path compiled(Path folder, String name, String... options) {
+    Path program = folder.resolve(name);
+    List<String> words = new ArrayList<>(List.of("gcc", "-O1", "-pthread"));
+    words.addAll(List.of(options));
+    words.addAll(List.of("-o", program.toString()));
+    words.add(BASE.resolve("src/test/resources/record/" + name + ".c").toString());
+    need(words.toArray(String[]::new));
     return program;
   }
 
