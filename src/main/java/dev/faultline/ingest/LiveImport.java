@@ -83,9 +83,10 @@ public final class LiveImport {
 
   private void put(byte[] piece) {
     try {
-      while (thread.isAlive() && !waiting.offer(piece, WAIT_MS, TimeUnit.MILLISECONDS)) {
-        // It is slower than the VMM; or it failed meanwhile, and then it is not alive.
-        continue;
+      boolean taken = false;
+      // It may be slower than the VMM; or it failed meanwhile, and then it is not alive.
+      while (!taken && thread.isAlive()) {
+        taken = waiting.offer(piece, WAIT_MS, TimeUnit.MILLISECONDS);
       }
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();

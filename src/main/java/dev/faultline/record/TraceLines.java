@@ -1,5 +1,6 @@
 package dev.faultline.record;
 
+import dev.faultline.Bytes;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
@@ -17,7 +18,7 @@ final class TraceLines {
   private static final int TIME_DIGITS = 6;
 
   /** A line with its end, and when it happened. */
-  private record Line(long us, byte[] bytes) {}
+  private record Line(long us, Bytes text) {}
 
   private final List<Line> held = new ArrayList<>();
   private byte[] rest = {};
@@ -48,7 +49,7 @@ final class TraceLines {
     // A place where events were lost has no time, and stays where it is.
     lastUs = us < 0 ? lastUs : us;
     newestUs = Math.max(newestUs, lastUs);
-    held.add(new Line(lastUs, line));
+    held.add(new Line(lastUs, Bytes.wrap(line)));
   }
 
   /** The first {@code 1234.567890:} behind a blank, in microseconds; -1 if there is none. */
@@ -81,13 +82,13 @@ final class TraceLines {
     int count = 0;
     int size = 0;
     while (count < held.size() && (last || held.get(count).us() <= newestUs - HELD_US)) {
-      size += held.get(count++).bytes().length;
+      size += held.get(count++).text().size();
     }
     byte[] taken = new byte[size];
     int at = 0;
     for (Line line : held.subList(0, count)) {
-      System.arraycopy(line.bytes(), 0, taken, at, line.bytes().length);
-      at += line.bytes().length;
+      line.text().copyTo(0, taken, at, line.text().size());
+      at += line.text().size();
     }
     held.subList(0, count).clear();
     return taken;
