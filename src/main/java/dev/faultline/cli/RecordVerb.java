@@ -131,8 +131,7 @@ final class RecordVerb implements Verb {
     }
     Recorder recorder =
         new Recorder(
-            new Recorder.Order(
-                file, program, process, filtered, probe.<Boolean>getValue(), traced),
+            new Recorder.Order(file, program, process, filtered, probe.<Boolean>getValue(), traced),
             this::note);
     Recorder.Outcome outcome =
         timeline == null ? recorded(recorder, List.of()) : imported(recorder, timeline, file);

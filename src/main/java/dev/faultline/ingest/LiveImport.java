@@ -22,8 +22,8 @@ import org.jspecify.annotations.Nullable;
  * them, page by page.
  *
  * <p>Each page of about two thousand events is on disk before the next one is begun: whoever is
- * killed leaves a timeline that ends with the last whole page. Its bytes are those that an import of
- * the recording's file gives, so that one goes on where this ended.
+ * killed leaves a timeline that ends with the last whole page. Its bytes are those that an import
+ * of the recording's file gives, so that one goes on where this ended.
  *
  * <p><i>Errors</i>: a store that fails ends the import, and {@link #take} tells why.
  */

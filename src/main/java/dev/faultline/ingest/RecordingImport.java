@@ -120,9 +120,7 @@ public final class RecordingImport {
     try (ObservationReader reader = opening.get()) {
       // Nothing is stored of an input of which nothing can be read.
       boolean more = reader.hasNext();
-      add(
-          LaneEvent.HOST,
-          EventMaker.opened(source, facts, hasTrace, reader.format()));
+      add(LaneEvent.HOST, EventMaker.opened(source, facts, hasTrace, reader.format()));
       try {
         while (more) {
           line(reader.next());

@@ -47,8 +47,7 @@ final class KernelTrace {
   private MemorySegment mark = MemorySegment.NULL;
   private int marker = -1;
 
-  private KernelTrace(
-      TraceInstance instance, ChunkFile file, Path path, Consumer<String> notes) {
+  private KernelTrace(TraceInstance instance, ChunkFile file, Path path, Consumer<String> notes) {
     this.instance = instance;
     this.file = file;
     this.path = path;
@@ -118,7 +117,8 @@ final class KernelTrace {
       notes.accept(
           "--ftrace: this host's KVM does not trace "
               + String.join(" and ", notTraced)
-              + ": what the guest does within KVM_RUN stays unknown (kvm_emulate_insn is left out)");
+              + ": what the guest does within KVM_RUN stays unknown (kvm_emulate_insn is left"
+              + " out)");
     }
   }
 

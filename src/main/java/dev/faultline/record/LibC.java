@@ -115,7 +115,14 @@ final class LibC {
   long processVmReadv(
       int pid, MemorySegment local, int localCount, MemorySegment remote, int count) {
     return call(
-        SYSCALL, SYS_PROCESS_VM_READV, pid, local.address(), localCount, remote.address(), count, 0);
+        SYSCALL,
+        SYS_PROCESS_VM_READV,
+        pid,
+        local.address(),
+        localCount,
+        remote.address(),
+        count,
+        0);
   }
 
   long processVmWritev(int pid, MemorySegment local, MemorySegment remote) {
@@ -185,10 +192,8 @@ final class LibC {
     MemorySegment attributes = arena.allocate(SPAWN_ATTRIBUTES_SIZE, Long.BYTES);
     long at = attributes.address();
     int done = (int) call(symbol("posix_spawnattr_init"), at, 0, 0, 0, 0, 0, 0);
-    done |=
-        (int) call(symbol("posix_spawnattr_setflags"), at, SPAWN_SETSIGMASK, 0, 0, 0, 0, 0);
-    done |=
-        (int) call(symbol("posix_spawnattr_setsigmask"), at, mask.address(), 0, 0, 0, 0, 0);
+    done |= (int) call(symbol("posix_spawnattr_setflags"), at, SPAWN_SETSIGMASK, 0, 0, 0, 0, 0);
+    done |= (int) call(symbol("posix_spawnattr_setsigmask"), at, mask.address(), 0, 0, 0, 0, 0);
     if (done != 0) {
       return done;
     }

@@ -15,8 +15,8 @@ import org.jspecify.annotations.Nullable;
  * <p>A thread of its own gives them to the sinks, many at a time, so that the VMM does not wait for
  * a disk; it waits when a sink is slower than the VMM for long.
  *
- * <p><i>Errors</i>: a sink that cannot take more is given no more, and {@link #failureSentence} tells
- * why; the others are given what still comes.
+ * <p><i>Errors</i>: a sink that cannot take more is given no more, and {@link #failureSentence}
+ * tells why; the others are given what still comes.
  */
 final class LineQueue implements AutoCloseable {
   private static final int PIECE_SIZE = 256 << 10;

@@ -2,7 +2,9 @@ package dev.faultline.record;
 
 import org.jspecify.annotations.Nullable;
 
-/** Takes the lines of a recording while it is made; called by one thread, which is not the VMM's. */
+/**
+ * Takes the lines of a recording while it is made; called by one thread, which is not the VMM's.
+ */
 public interface LineSink {
   /**
    * Takes whole lines, and may wait; waits long, the VMM waits too.

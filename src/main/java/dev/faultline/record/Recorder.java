@@ -116,8 +116,7 @@ public final class Recorder {
     }
     Path file = order.file();
     // Its guard must be no child of the thread that waits for the VMM.
-    KernelTrace tracing =
-        order.ftrace() && file != null ? KernelTrace.begin(file, notes) : null;
+    KernelTrace tracing = order.ftrace() && file != null ? KernelTrace.begin(file, notes) : null;
     trace = tracing;
     thread.start();
     join(0);

@@ -17,9 +17,9 @@ import org.jspecify.annotations.Nullable;
  * only what changed.
  *
  * <p>The recorder maps them too, by a copy of the vCPU's descriptor, because a page that is mapped
- * is read without a system call while the VMM waits. A mapping keeps a VM alive, so it ends with the
- * last descriptor of the vCPU that is known. Where the kernel gives none, pages are read out of the
- * VMM's memory.
+ * is read without a system call while the VMM waits. A mapping keeps a VM alive, so it ends with
+ * the last descriptor of the vCPU that is known. Where the kernel gives none, pages are read out of
+ * the VMM's memory.
  */
 final class RunPages {
   private static final int IO_DATA_MOST = 4096;

@@ -329,8 +329,8 @@ final class Tracer {
   }
 
   /**
-   * The program has stopped. If that is because of a key, the shell waits for the recorder, which it
-   * started, to stop too, and continues both.
+   * The program has stopped. If that is because of a key, the shell waits for the recorder, which
+   * it started, to stop too, and continues both.
    */
   private void stopWithProgram() {
     if (askedToStopNs != 0 && System.nanoTime() - askedToStopNs < LONGEST_TO_STOP_NS) {

@@ -258,7 +258,10 @@ final class TraceMerge {
       return inside ? TraceCoverage.ABSENT : TraceCoverage.PARTIAL;
     }
     boolean whole =
-        filtered && feed.allBuffersStarted() && !feed.untracedRuns() && feed.keptSinceNs(call.enterNs());
+        filtered
+            && feed.allBuffersStarted()
+            && !feed.untracedRuns()
+            && feed.keptSinceNs(call.enterNs());
     return whole ? TraceCoverage.FILTERED : TraceCoverage.PARTIAL;
   }
 

@@ -97,9 +97,7 @@ final class StaticVmmTest {
     command.addAll(Program.recorder("-o", file, "--", vmm, "until", goOn));
 
     Process recorder = start(command, "full");
-    await()
-        .atMost(Duration.ofMinutes(2))
-        .until(() -> text("full").contains("the program runs on"));
+    await().atMost(Duration.ofMinutes(2)).until(() -> text("full").contains("the program runs on"));
     Files.createFile(goOn);
 
     assertThat(Program.ended(recorder)).isEqualTo(5);

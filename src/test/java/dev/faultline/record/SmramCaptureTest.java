@@ -126,7 +126,8 @@ final class SmramCaptureTest {
 
     assertThat(
             Program.ended(
-                Program.start(Program.recorder("--probe", "-o", recording, "--", vmm, "smm"), told)))
+                Program.start(
+                    Program.recorder("--probe", "-o", recording, "--", vmm, "smm"), told)))
         .isEqualTo(5);
 
     assertThat(Program.text(told)).isEqualTo("seen 1\n");
@@ -146,8 +147,8 @@ final class SmramCaptureTest {
     assertThat(all)
         .filteredOn(Observation.SmramCaptured.class::isInstance)
         .isNotEmpty()
-        .allSatisfy(o ->
-            assertThat(((Observation.SmramCaptured) o).map().toBase64()).isEqualTo(map()));
+        .allSatisfy(
+            o -> assertThat(((Observation.SmramCaptured) o).map().toBase64()).isEqualTo(map()));
   }
 
   private static int msr(Bytes payload) {
