@@ -87,7 +87,7 @@ final class StaticVmmTest {
   void a_full_disk_ends_the_recording_and_not_the_vmm() throws IOException {
     Path disk = Files.createDirectory(folder.resolve("disk"));
     Path goOn = folder.resolve("goOn");
-    String mounted = "mount -t tmpfs -o size=128k none \"$0\"";
+    String mounted = "mount -t tmpfs -o size=1m none \"$0\"";
     Program.need("unshare", "-m", "sh", "-c", mounted, disk.toString());
     Path file = disk.resolve("full.jsonl.gz");
     Path copy = folder.resolve("full.jsonl.gz");
