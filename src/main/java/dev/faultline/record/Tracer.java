@@ -42,8 +42,6 @@ final class Tracer {
   private static final int EVENT_SECCOMP = 7;
   private static final int EVENT_STOP = 128;
 
-  private static final int WALL = 0x40000000;
-  private static final int WNOTHREAD = 0x20000000;
   private static final int WUNTRACED = 2;
 
   private static final int SIGTRAP = 5;
@@ -75,6 +73,7 @@ final class Tracer {
   private final LineQueue file;
   private final CallRecorder calls;
   private final MemorySegment status;
+  private final Waiting waiting;
   private final MemorySegment siginfo;
   private final MemorySegment info;
 
@@ -109,6 +108,7 @@ final class Tracer {
     this.probe = probe;
     this.calls = new CallRecorder(new TraceeMemory(libc, arena), libc, file, trace);
     this.status = arena.allocate(ValueLayout.JAVA_INT);
+    this.waiting = new Waiting(libc, status);
     this.info = arena.allocate(INFO_SIZE, Long.BYTES);
     this.siginfo = arena.allocate(SIGINFO_SIZE, Long.BYTES);
   }
@@ -247,25 +247,19 @@ final class Tracer {
    */
   void run() {
     while (!stopped && failure == null) {
-      int tid = await();
+      int tid = waiting.next();
       if (tid == 0) {
         continue;
       }
       if (tid < 0) {
         break;
       }
-      changed(tid, status.get(ValueLayout.JAVA_INT, 0));
+      changed(tid, waiting.status());
       if (failure == null) {
         failure = file.failureSentence();
       }
     }
     calls.release();
-  }
-
-  /** Waits for a thread to change; 0 if something else came, -1 if there is none to wait for. */
-  private int await() {
-    int tid = libc.waitpid(-1, status, WALL | WNOTHREAD);
-    return tid >= 0 ? tid : libc.errno() == LibC.EINTR ? 0 : -1;
   }
 
   /**
@@ -276,8 +270,8 @@ final class Tracer {
     if (resume != PTRACE_CONT) {
       return;
     }
-    for (int tid = await(); tid >= 0; tid = await()) {
-      int wait = tid == 0 ? 0 : status.get(ValueLayout.JAVA_INT, 0);
+    for (int tid = waiting.next(); tid >= 0; tid = waiting.next()) {
+      int wait = tid == 0 ? 0 : waiting.status();
       if (tid > 0 && (wait & 0xff) != 0x7f) {
         rootStatus = tid == root ? wait : rootStatus;
       } else if (tid > 0) {
