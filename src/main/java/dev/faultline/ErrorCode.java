@@ -58,6 +58,7 @@ public enum ErrorCode {
   WINDOW_EMPTY(410, "The window holds no call that can be reordered."),
   CANNOT_RECORD(411, "This machine or program cannot be recorded."),
   ANSWER_UNKNOWN(420, "KVM's rules do not tell what a call that nobody made returns."),
+  INPUTS_UNMERGEABLE(421, "Inputs cannot be merged into one timeline."),
 
   BUG(900, "Faultline itself is wrong.");
 

@@ -62,10 +62,11 @@ final class AuditVerb implements Verb {
           .type(boolean.class)
           .description("List all rules, and read no input.")
           .build();
+  private final MergeOption merge = new MergeOption();
   private final CommandSpec spec = CommandSpec.wrapWithoutInspection(this);
 
   AuditVerb() {
-    spec.addPositional(inputs).addOption(explain).addOption(rules);
+    spec.addPositional(inputs).addOption(explain).addOption(rules).addOption(merge.option());
     common.addTo(spec);
     spec.usageMessage()
         .description(
@@ -110,7 +111,7 @@ final class AuditVerb implements Verb {
           ErrorCode.USAGE, "audit: expected at least one INPUT, or --rules, or --explain RULE");
     }
     try (InputFinder finder = common.inputs()) {
-      return audited(out, format, finder.open(paths));
+      return audited(out, format, merge.apply(finder.open(paths)));
     }
   }
 

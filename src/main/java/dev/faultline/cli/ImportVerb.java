@@ -1,18 +1,19 @@
 package dev.faultline.cli;
 
 import com.fasterxml.jackson.core.JsonGenerator;
-import dev.faultline.ErrorCode;
 import dev.faultline.FaultlineException;
 import dev.faultline.FormatException;
 import dev.faultline.StoreException;
 import dev.faultline.UsageException;
 import dev.faultline.ingest.Inputs;
+import dev.faultline.ingest.Merging;
 import dev.faultline.ingest.RecordingImport;
 import dev.faultline.ingest.RecordingImport.Imported;
 import dev.faultline.ingest.RecordingImport.Problem;
 import dev.faultline.ingest.RecordingSource;
 import dev.faultline.report.Json;
 import dev.faultline.store.TimelineStore;
+import dev.faultline.trace.Merged;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Path;
@@ -38,13 +39,17 @@ final class ImportVerb implements Verb {
           .required(true)
           .type(List.class)
           .auxiliaryTypes(Path.class)
-          .description("Recordings, or folders of recordings; each becomes a timeline.")
+          .description(
+              "Recordings, or folders of recordings; each becomes a timeline, or all together"
+                  + " one (--as).")
           .build();
   private final OptionSpec as =
       OptionSpec.builder("--as")
           .paramLabel("NAME")
           .type(String.class)
-          .description("What to call the timeline; by default as the recording is called.")
+          .description(
+              "What to call the timeline; by default as the recording is called. Several inputs"
+                  + " become one timeline, merged by clock.")
           .build();
   private final CommandSpec spec = CommandSpec.wrapWithoutInspection(this);
 
@@ -70,9 +75,9 @@ final class ImportVerb implements Verb {
     paths.forEach(path -> sources.addAll(Inputs.open(path)));
     String name = as.<@Nullable String>getValue();
     if (name != null && sources.size() > 1) {
-      throw new UsageException(
-          ErrorCode.USAGE,
-          "--as: expected one recording to give a name to, found " + sources.size());
+      RecordingSource merged = Merging.of(name, sources);
+      sources.clear();
+      sources.add(merged);
     }
     sources.forEach(source -> TimelineStore.demandName(name == null ? source.name() : name));
     List<Imported> done = new ArrayList<>();
@@ -122,6 +127,10 @@ final class ImportVerb implements Verb {
             + (each.alreadyThere() == 0
                 ? ""
                 : ", " + each.alreadyThere() + " of them were there already"));
+    Merged merged = each.merged();
+    if (merged != null) {
+      out.println("  " + merged.sentence());
+    }
   }
 
   private static void json(PrintWriter out, List<Imported> done) throws IOException {
@@ -144,6 +153,19 @@ final class ImportVerb implements Verb {
           json.writeEndObject();
         }
         json.writeEndArray();
+        Merged merged = each.merged();
+        if (merged != null) {
+          json.writeObjectFieldStart("merged");
+          json.writeStringField("clock", merged.clock());
+          json.writeNumberField("uncertaintyNs", merged.uncertaintyNs());
+          json.writeNumberField("near", merged.near());
+          json.writeArrayFieldStart("sources");
+          for (String source : merged.sources()) {
+            json.writeString(source);
+          }
+          json.writeEndArray();
+          json.writeEndObject();
+        }
         json.writeEndObject();
       }
       if (several) {

@@ -50,10 +50,11 @@ final class PoliciesVerb implements Verb {
               "Instead, what became of each test case that marks in the recordings name, a column"
                   + " a kernel.")
           .build();
+  private final MergeOption merge = new MergeOption();
   private final CommandSpec spec = CommandSpec.wrapWithoutInspection(this);
 
   PoliciesVerb() {
-    spec.addPositional(inputs).addOption(kernels);
+    spec.addPositional(inputs).addOption(kernels).addOption(merge.option());
     common.addTo(spec);
     spec.usageMessage()
         .description(
@@ -73,7 +74,7 @@ final class PoliciesVerb implements Verb {
   public Integer call() throws IOException {
     List<Path> paths = inputs.getValue();
     try (InputFinder finder = common.inputs()) {
-      return compare(finder.open(paths));
+      return compare(merge.apply(finder.open(paths)));
     }
   }
 

@@ -14,6 +14,7 @@ import dev.faultline.trace.InputFormat;
 import dev.faultline.trace.KernelFacts;
 import dev.faultline.trace.LeftOut;
 import dev.faultline.trace.MergeReport;
+import dev.faultline.trace.Merged;
 import dev.faultline.trace.ObservationReader;
 import dev.faultline.vcpu.KernelModel;
 import java.io.IOException;
@@ -59,11 +60,12 @@ final class VerifyVerb implements Verb {
               "Also tell which checks, ends of ioctls and transitions of the nested and SMM machine"
                   + " the recordings exercise, and which none does.")
           .build();
+  private final MergeOption merge = new MergeOption();
   private final CommandSpec spec = CommandSpec.wrapWithoutInspection(this);
 
   VerifyVerb() {
     spec.addPositional(inputs);
-    spec.addOption(coverage);
+    spec.addOption(coverage).addOption(merge.option());
     common.addTo(spec);
     spec.usageMessage()
         .description(
@@ -81,7 +83,7 @@ final class VerifyVerb implements Verb {
   public Integer call() throws IOException {
     List<Path> paths = inputs.getValue();
     try (InputFinder finder = common.inputs()) {
-      return verify(finder.open(paths));
+      return verify(merge.apply(finder.open(paths)));
     }
   }
 
@@ -128,7 +130,9 @@ final class VerifyVerb implements Verb {
         };
     MergeReport merged = reader.mergeReport();
     String trace = merged == null ? absence(reader.format()) : traceNote(merged);
-    return Stream.of(held, trace, leftOut(reader))
+    Merged merging = reader.merged();
+    String several = merging == null ? "" : merging.sentence();
+    return Stream.of(several, held, trace, leftOut(reader))
         .filter(s -> !s.isEmpty())
         .collect(Collectors.joining("; "));
   }

@@ -7,6 +7,7 @@ import dev.faultline.trace.FtraceReport;
 import dev.faultline.trace.InputFormat;
 import dev.faultline.trace.LeftOut;
 import dev.faultline.trace.MergeReport;
+import dev.faultline.trace.Merged;
 import dev.faultline.trace.Observation;
 import dev.faultline.trace.Observation.Call;
 import dev.faultline.trace.RecordingFacts;
@@ -70,6 +71,16 @@ final class EventMaker {
     places.addAll(left.places());
     return StoredEvent.of(EventType.RECORDING_ENDED, moment, numbers)
         .texts(places.toArray(new String[0]));
+  }
+
+  /** How several inputs became one. */
+  static StoredEvent merged(int moment, Merged merged) {
+    List<String> texts = new ArrayList<>();
+    texts.add(merged.clock());
+    texts.addAll(merged.sources());
+    return StoredEvent.of(
+            EventType.INPUTS_MERGED, moment, merged.uncertaintyNs(), merged.near())
+        .texts(texts.toArray(new String[0]));
   }
 
   /** True for a KVM_RUN, which is stored as its beginning, its trace and its end. */

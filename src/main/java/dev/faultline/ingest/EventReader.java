@@ -7,6 +7,7 @@ import dev.faultline.store.StoredEvent;
 import dev.faultline.trace.FtraceReport;
 import dev.faultline.trace.LeftOut;
 import dev.faultline.trace.MergeReport;
+import dev.faultline.trace.Merged;
 import dev.faultline.trace.Observation;
 import dev.faultline.trace.RecordingFacts;
 import dev.faultline.trace.TraceEvent;
@@ -271,6 +272,11 @@ final class EventReader {
     return opened.number(0) == 0
         ? null
         : new MergeReport(new FtraceReport(0, 0, 0, 0, 0, 0, false, List.of()), 0, 0, 0, 0, 0, 0);
+  }
+
+  /** How several inputs became one. */
+  static Merged merged(StoredEvent e) {
+    return new Merged(e.text(0), e.number(0), e.number(1), e.textsFrom(1));
   }
 
   private static int tracePlaces(StoredEvent e) {

@@ -13,6 +13,7 @@ import dev.faultline.store.TimelineStore;
 import dev.faultline.store.TimelineWriter;
 import dev.faultline.timeline.Reexecution;
 import dev.faultline.trace.KernelFacts;
+import dev.faultline.trace.Merged;
 import dev.faultline.trace.Observation;
 import dev.faultline.trace.ObservationReader;
 import dev.faultline.trace.RecordedCalls;
@@ -66,8 +67,19 @@ public final class RecordingImport {
    *
    * @param events in the timeline now
    * @param alreadyThere events that an earlier import had stored
+   * @param merged how several inputs became one; null for one alone
    */
-  public record Imported(String timeline, long events, long alreadyThere, List<Problem> problems) {}
+  public record Imported(
+      String timeline,
+      long events,
+      long alreadyThere,
+      List<Problem> problems,
+      @Nullable Merged merged) {
+    /** Of one input. */
+    public Imported(String timeline, long events, long alreadyThere, List<Problem> problems) {
+      this(timeline, events, alreadyThere, problems, null);
+    }
+  }
 
   RecordingImport(
       RecordingSource source, TimelineWriter writer, String name, ImportListener listener) {
@@ -117,6 +129,7 @@ public final class RecordingImport {
 
   Imported run() {
     List<Problem> problems = new ArrayList<>();
+    Merged merged = null;
     try (ObservationReader reader = opening.get()) {
       // Nothing is stored of an input of which nothing can be read.
       boolean more = reader.hasNext();
@@ -129,6 +142,10 @@ public final class RecordingImport {
         reexecution.end();
         for (StoredEvent event : line.rest(last())) {
           add(LaneEvent.HOST, event);
+        }
+        merged = reader.merged();
+        if (merged != null) {
+          add(LaneEvent.HOST, EventMaker.merged(last(), merged));
         }
         add(LaneEvent.HOST, EventMaker.ended(last(), reader.mergeReport(), reader.leftOut()));
       } catch (StoreException e) {
@@ -143,7 +160,7 @@ public final class RecordingImport {
     endPage();
     writer.flush();
     listener.onDisk(reexecution.nextMoment());
-    return new Imported(name, events, writer.alreadyThere(), List.copyOf(problems));
+    return new Imported(name, events, writer.alreadyThere(), List.copyOf(problems), merged);
   }
 
   private int last() {

@@ -6,6 +6,7 @@ import dev.faultline.trace.Chunks;
 import dev.faultline.trace.FtraceReader;
 import dev.faultline.trace.InputFormat;
 import dev.faultline.trace.KernelTraceReader;
+import dev.faultline.trace.MergedReader;
 import dev.faultline.trace.ObservationReader;
 import dev.faultline.trace.PairedReader;
 import dev.faultline.trace.RecordingFacts;
@@ -18,6 +19,8 @@ import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -27,28 +30,59 @@ import org.jspecify.annotations.Nullable;
  * @param recording the file of its lines
  * @param trace the kernel's trace beside it, null if there is none
  * @param facts the file of its facts, null if there is none
- * @param stored the timeline, for one in a store; no file is read then
+ * @param origin what else it is than this one file
  */
 public record RecordingSource(
-    String name,
-    Path recording,
-    @Nullable Path trace,
-    @Nullable Path facts,
-    @Nullable StoredTimeline stored) {
+    String name, Path recording, @Nullable Path trace, @Nullable Path facts, Origin origin) {
+
+  /** What an input is made of. */
+  public sealed interface Origin {
+    /** One file, with what lies beside it. */
+    record OneFile() implements Origin {}
+
+    /** A timeline of a store; no file is read. */
+    record InStore(StoredTimeline timeline) implements Origin {}
+
+    /** Files of {@code strace -ff}, one a thread. */
+    record Threads(List<Path> files) implements Origin {
+      /** Takes the list as it is now. */
+      public Threads {
+        files = List.copyOf(files);
+      }
+    }
+
+    /** Inputs that are merged by clock. */
+    record Several(List<RecordingSource> inputs) implements Origin {
+      /** Takes the list as it is now. */
+      public Several {
+        inputs = List.copyOf(inputs);
+      }
+    }
+  }
 
   /** A recording on disk. */
   public RecordingSource(String name, Path recording, @Nullable Path trace, @Nullable Path facts) {
-    this(name, recording, trace, facts, null);
+    this(name, recording, trace, facts, new Origin.OneFile());
+  }
+
+  /** The timeline of a store that this is; null for files. */
+  public @Nullable StoredTimeline stored() {
+    return origin instanceof Origin.InStore(StoredTimeline timeline) ? timeline : null;
+  }
+
+  /** The same under another name. */
+  RecordingSource named(String other) {
+    return new RecordingSource(other, recording, trace, facts, origin);
   }
 
   /** A timeline of a store. */
   public static RecordingSource of(StoredTimeline stored) {
-    return new RecordingSource(stored.name(), Path.of(stored.name()), null, null, stored);
+    return new RecordingSource(stored.name(), Path.of(stored.name()), null, null, new Origin.InStore(stored));
   }
 
   /** Whether its lines are those of a file, which may be copied. */
   public boolean isOneFile() {
-    return stored == null;
+    return origin instanceof Origin.OneFile;
   }
 
   private static final int LONGEST_START = 1 << 18;
@@ -64,19 +98,50 @@ public record RecordingSource(
    *     unknown way
    */
   public ObservationReader open() {
-    if (stored != null) {
-      return stored.open();
+    return switch (origin) {
+      case Origin.InStore(StoredTimeline timeline) -> timeline.open();
+      case Origin.Several(List<RecordingSource> inputs) -> merged(inputs);
+      case Origin.Threads(List<Path> files) -> paired(ThreadFilesOf.open(recording, files).reader(label(recording)));
+      case Origin.OneFile _ -> openFile();
+    };
+  }
+
+  private static ObservationReader merged(List<RecordingSource> inputs) {
+    List<ObservationReader> readers = new ArrayList<>();
+    try {
+      inputs.forEach(input -> readers.add(input.open()));
+      return new MergedReader(inputs.stream().map(RecordingSource::label).toList(), readers);
+    } catch (RuntimeException e) {
+      readers.forEach(ObservationReader::close);
+      throw e;
     }
+  }
+
+  private String label() {
+    return origin instanceof Origin.Threads ? label(recording) + ".*" : label(recording);
+  }
+
+  private ObservationReader paired(ObservationReader calls) {
+    return trace == null
+        ? calls
+        : new PairedReader(calls, new KernelTraceReader(label(trace), openTrace(trace)));
+  }
+
+  /** The format that the content of the file is in. */
+  InputFormat format() {
+    try (BufferedInputStream in = new BufferedInputStream(CompressedFile.open(recording))) {
+      return format(in);
+    } catch (IOException e) {
+      throw Inputs.unopened(recording, e);
+    }
+  }
+
+  private ObservationReader openFile() {
     InputStream lines = CompressedFile.open(recording);
     try {
       BufferedInputStream in = new BufferedInputStream(lines);
       return switch (format(in)) {
-        case STRACE -> {
-          StraceReader calls = new StraceReader(label(recording), in);
-          yield trace == null
-              ? calls
-              : new PairedReader(calls, new KernelTraceReader(label(trace), openTrace(trace)));
-        }
+        case STRACE -> paired(new StraceReader(label(recording), in));
         case KERNEL_TRACE ->
             new KernelTraceReader(label(recording), new FtraceReader(label(recording), in));
         // What is no trace either is told by the reader of recordings, with its line.
@@ -115,12 +180,20 @@ public record RecordingSource(
 
   /** How many lines the file has, so that one can tell how much is left; 0 where it is not told. */
   public long countLines() {
-    if (stored != null) {
-      return 0;
-    }
+    return switch (origin) {
+      case Origin.InStore _ -> 0;
+      case Origin.OneFile _ -> lines(recording);
+      case Origin.Threads(List<Path> files) ->
+          files.stream().mapToLong(RecordingSource::lines).sum();
+      case Origin.Several(List<RecordingSource> inputs) ->
+          inputs.stream().mapToLong(RecordingSource::countLines).sum();
+    };
+  }
+
+  private static long lines(Path file) {
     long lines = 0;
     byte[] buffer = new byte[1 << 16];
-    try (InputStream in = CompressedFile.open(recording)) {
+    try (InputStream in = CompressedFile.open(file)) {
       for (int size = in.read(buffer); size >= 0; size = in.read(buffer)) {
         for (int i = 0; i < size; i++) {
           lines += buffer[i] == '\n' ? 1 : 0;
@@ -158,8 +231,15 @@ public record RecordingSource(
    * @throws FormatException if it is damaged
    */
   public RecordingFacts readFacts() {
+    StoredTimeline stored = stored();
     if (stored != null) {
       return stored.readFacts();
+    }
+    if (origin instanceof Origin.Several(List<RecordingSource> inputs)) {
+      return factsOf(inputs);
+    }
+    if (origin instanceof Origin.Threads) {
+      return RecordingFacts.unknown(name);
     }
     if (facts == null) {
       return ownFacts();
@@ -169,6 +249,18 @@ public record RecordingSource(
     } catch (IOException e) {
       throw Inputs.unopened(facts, e);
     }
+  }
+
+  /** What the first one tells that tells anything; all are of one machine. */
+  private RecordingFacts factsOf(List<RecordingSource> inputs) {
+    for (RecordingSource input : inputs) {
+      RecordingFacts told = input.readFacts();
+      if (!told.kernel().isEmpty() || !told.params().isEmpty()) {
+        return new RecordingFacts(
+            name, told.command(), told.kernel(), told.insmodParams(), told.params());
+      }
+    }
+    return RecordingFacts.unknown(name);
   }
 
   /** What the first line tells of the machine; older recorders write nothing of it there. */

@@ -10,6 +10,7 @@ import dev.faultline.trace.Chunks;
 import dev.faultline.trace.InputFormat;
 import dev.faultline.trace.LeftOut;
 import dev.faultline.trace.MergeReport;
+import dev.faultline.trace.Merged;
 import dev.faultline.trace.Observation;
 import dev.faultline.trace.ObservationReader;
 import dev.faultline.trace.RecordingFacts;
@@ -57,6 +58,7 @@ public record StoredTimeline(TimelineStore store, String name) {
     private @Nullable MergeReport report;
     private InputFormat format = InputFormat.RECORDING;
     private LeftOut leftOut = LeftOut.NOTHING;
+    private @Nullable Merged merged;
 
     Reader(TimelineStore store, String name, int from, Chunks.Patience patience) {
       this.store = store;
@@ -77,6 +79,8 @@ public record StoredTimeline(TimelineStore store, String name) {
           ended = true;
           report = EventReader.report(event);
           leftOut = EventReader.leftOut(event);
+        } else if (event.type() == EventType.INPUTS_MERGED) {
+          merged = EventReader.merged(event);
         } else if (event.type() == EventType.RECORDING_DAMAGED) {
           throw FormatException.corrupt(ErrorCode.RECORDING_CORRUPT, event.text(0));
         } else if (event.moment() >= from) {
@@ -120,6 +124,11 @@ public record StoredTimeline(TimelineStore store, String name) {
     @Override
     public LeftOut leftOut() {
       return leftOut;
+    }
+
+    @Override
+    public @Nullable Merged merged() {
+      return merged;
     }
 
     @Override

@@ -40,6 +40,8 @@ public enum EventType {
       ""),
   /** The recording cannot be read further. */
   RECORDING_DAMAGED(3, "RecordingDamaged", "", "sentence", ""),
+  /** The timeline is made of several inputs, merged by clock. */
+  INPUTS_MERGED(4, "InputsMerged", "uncertaintyNs near", "clock sources*", ""),
   /** An ioctl, with its payload before and after; {@code traced} events of its trace follow. */
   IOCTL_RETURNED(
       10,
@@ -239,7 +241,7 @@ public enum EventType {
 
   /** True for an event behind everything else of its moment. */
   boolean isLastOfMoment() {
-    return this == RECORDING_ENDED || this == RECORDING_DAMAGED;
+    return this == RECORDING_ENDED || this == RECORDING_DAMAGED || this == INPUTS_MERGED;
   }
 
   /** True for an event of the kernel's trace. */

@@ -42,6 +42,11 @@ public interface ObservationReader extends Iterator<Observation>, AutoCloseable 
     return LeftOut.NOTHING;
   }
 
+  /** How several inputs became one; null for one alone. */
+  default @Nullable Merged merged() {
+    return null;
+  }
+
   /** Closes what it reads. */
   @Override
   void close();
