@@ -78,8 +78,7 @@ final class EventMaker {
     List<String> texts = new ArrayList<>();
     texts.add(merged.clock());
     texts.addAll(merged.sources());
-    return StoredEvent.of(
-            EventType.INPUTS_MERGED, moment, merged.uncertaintyNs(), merged.near())
+    return StoredEvent.of(EventType.INPUTS_MERGED, moment, merged.uncertaintyNs(), merged.near())
         .texts(texts.toArray(new String[0]));
   }
 

@@ -18,9 +18,10 @@ import org.jspecify.annotations.Nullable;
  * Makes one input of several that tell of one machine.
  *
  * <ul>
- *   <li>The files of {@code strace -ff}, one a thread ({@code NAME.TID}), are what strace would have
- *       written into one.
- *   <li>A kernel's trace beside recordings or text of strace tells what happened inside their calls.
+ *   <li>The files of {@code strace -ff}, one a thread ({@code NAME.TID}), are what strace would
+ *       have written into one.
+ *   <li>A kernel's trace beside recordings or text of strace tells what happened inside their
+ *       calls.
  *   <li>What is left tells of different programs, and is merged by clock.
  * </ul>
  *
@@ -95,12 +96,11 @@ public final class Merging {
           traces.get(0).recording() + " and " + traces.get(1).recording());
     }
     Path trace = traces.getFirst().recording();
-    calls.replaceAll(
-        each ->
-            each.trace() != null
-                ? each
-                : new RecordingSource(
-                    each.name(), each.recording(), trace, each.facts(), each.origin()));
+    calls.replaceAll(each ->
+        each.trace() != null
+            ? each
+            : new RecordingSource(
+                each.name(), each.recording(), trace, each.facts(), each.origin()));
   }
 
   private static void demandOneMachine(List<RecordingSource> calls) {

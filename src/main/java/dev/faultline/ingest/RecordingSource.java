@@ -77,7 +77,8 @@ public record RecordingSource(
 
   /** A timeline of a store. */
   public static RecordingSource of(StoredTimeline stored) {
-    return new RecordingSource(stored.name(), Path.of(stored.name()), null, null, new Origin.InStore(stored));
+    return new RecordingSource(
+        stored.name(), Path.of(stored.name()), null, null, new Origin.InStore(stored));
   }
 
   /** Whether its lines are those of a file, which may be copied. */
@@ -101,7 +102,8 @@ public record RecordingSource(
     return switch (origin) {
       case Origin.InStore(StoredTimeline timeline) -> timeline.open();
       case Origin.Several(List<RecordingSource> inputs) -> merged(inputs);
-      case Origin.Threads(List<Path> files) -> paired(ThreadFilesOf.open(recording, files).reader(label(recording)));
+      case Origin.Threads(List<Path> files) ->
+          paired(ThreadFilesOf.open(recording, files).reader(label(recording)));
       case Origin.OneFile _ -> openFile();
     };
   }

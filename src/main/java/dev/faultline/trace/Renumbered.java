@@ -43,32 +43,16 @@ final class Renumbered {
               where);
       case Observation.Closed c ->
           new Observation.Closed(
-              seq,
-              c.enterNs(),
-              c.tid(),
-              c.fd(),
-              c.fdKind(),
-              name.apply(c.obj()),
-              c.ret(),
-              where);
-      case Observation.Mark m ->
-          new Observation.Mark(seq, m.enterNs(), m.tid(), m.text(), where);
+              seq, c.enterNs(), c.tid(), c.fd(), c.fdKind(), name.apply(c.obj()), c.ret(), where);
+      case Observation.Mark m -> new Observation.Mark(seq, m.enterNs(), m.tid(), m.text(), where);
       case Observation.Started s ->
-          new Observation.Started(
-              seq, s.enterNs(), s.pid(), s.argv(), s.recorder(), where);
+          new Observation.Started(seq, s.enterNs(), s.pid(), s.argv(), s.recorder(), where);
       case Observation.Exited e ->
-          new Observation.Exited(
-              seq, e.enterNs(), e.tid(), e.tgid(), e.code(), e.signal(), where);
+          new Observation.Exited(seq, e.enterNs(), e.tid(), e.tgid(), e.code(), e.signal(), where);
       case Observation.TimedOut t -> new Observation.TimedOut(seq, t.enterNs(), where);
       case Observation.SmramCaptured s ->
           new Observation.SmramCaptured(
-              seq,
-              s.enterNs(),
-              s.tid(),
-              name.apply(s.obj()),
-              s.smbase(),
-              s.map(),
-              where);
+              seq, s.enterNs(), s.tid(), name.apply(s.obj()), s.smbase(), s.map(), where);
       case Observation.UnknownLine u ->
           new Observation.UnknownLine(seq, u.enterNs(), u.kind(), u.text(), where);
     };

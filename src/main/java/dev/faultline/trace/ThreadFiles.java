@@ -126,7 +126,9 @@ public final class ThreadFiles extends InputStream {
     }
   }
 
-  /** Microseconds that a call took, as {@code strace -T} prints behind it; 0 where it is not told. */
+  /**
+   * Microseconds that a call took, as {@code strace -T} prints behind it; 0 where it is not told.
+   */
   private static long took(String line) {
     int from = line.lastIndexOf(" <");
     if (from < 0 || !line.endsWith(">")) {

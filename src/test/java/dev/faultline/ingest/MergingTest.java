@@ -37,11 +37,10 @@ final class MergingTest {
 
   private static List<String> words(List<Observation> all) {
     return all.stream()
-        .map(
-            o ->
-                o instanceof Call c
-                    ? c.name() + c.obj() + c.ret() + c.enterNs() + c.tid() + c.trace().size()
-                    : o.getClass().getSimpleName())
+        .map(o ->
+            o instanceof Call c
+                ? c.name() + c.obj() + c.ret() + c.enterNs() + c.tid() + c.trace().size()
+                : o.getClass().getSimpleName())
         .toList();
   }
 
@@ -89,7 +88,8 @@ final class MergingTest {
     Map<String, StringBuilder> threads = new TreeMap<>();
     try (BufferedReader in =
         new BufferedReader(
-            new InputStreamReader(CompressedFile.open(whole.recording()), StandardCharsets.UTF_8))) {
+            new InputStreamReader(
+                CompressedFile.open(whole.recording()), StandardCharsets.UTF_8))) {
       for (String line = in.readLine(); line != null; line = in.readLine()) {
         int blank = line.indexOf(' ');
         threads
@@ -109,7 +109,8 @@ final class MergingTest {
     assertThat(words(merged)).isEqualTo(words(read(whole)));
     for (Observation each : merged) {
       String[] place = each.where().split(":", -1);
-      String line = Files.readAllLines(folder.resolve(place[0])).get(Integer.parseInt(place[1]) - 1);
+      String line =
+          Files.readAllLines(folder.resolve(place[0])).get(Integer.parseInt(place[1]) - 1);
       assertThat(line).contains(each instanceof Call call ? call.name() : "write(2");
       if (each.seq() > 50) {
         break;
@@ -121,7 +122,8 @@ final class MergingTest {
   void an_import_of_several_that_was_cut_off_goes_on_and_ends_in_the_same_bytes() {
     List<RecordingSource> both =
         List.of(
-            Recordings.shipped("qemu_strace_source"), Recordings.shipped("qemu_strace_destination"));
+            Recordings.shipped("qemu_strace_source"),
+            Recordings.shipped("qemu_strace_destination"));
     try (TimelineStore store = TimelineStore.inMemory()) {
       int[] batches = {0};
       ImportListener dies =

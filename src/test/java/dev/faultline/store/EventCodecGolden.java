@@ -9,11 +9,17 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.EnumSet;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.SplittableRandom;
+import java.util.function.Predicate;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * What events are stored as. A kept sample is never written again: what one version stored, every
@@ -23,8 +29,6 @@ import org.junit.jupiter.api.Test;
  * this test with {@code -Dgolden.update=true} while the file is not there.
  */
 final class EventCodecGolden {
-  private static final Path SAMPLE = Path.of("src/test/resources/store/events-v1.part");
-  private static final Path DECIDED = Path.of("src/test/resources/store/decided-v1.part");
 
   private static byte[] write(List<StoredEvent> events) {
     PartWriter writer = new PartWriter();
@@ -47,22 +51,39 @@ final class EventCodecGolden {
     return lines.toString();
   }
 
-  @Test
-  void the_kept_sample_of_version_1_is_read_as_ever() throws IOException {
-    if (!Files.exists(SAMPLE) && Boolean.getBoolean("golden.update")) {
-      Files.write(SAMPLE, write(Samples.ofEveryType()));
+  /**
+   * The samples that are kept, each with the kinds of events that were new when it was written. A
+   * sample is never written again.
+   */
+  private static final Map<String, Predicate<EventType>> SAMPLES =
+      Map.of(
+          "events-v1", type -> !type.isDecided() && type != EventType.INPUTS_MERGED,
+          "decided-v1", EventType::isDecided,
+          "merged-v1", type -> type == EventType.INPUTS_MERGED);
+
+  private static Path sample(String name) {
+    return Path.of("src/test/resources/store/" + name + ".part");
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"events-v1", "decided-v1", "merged-v1"})
+  void a_kept_sample_is_read_as_ever(String name) throws IOException {
+    Path sample = sample(name);
+    Predicate<EventType> kinds = Objects.requireNonNull(SAMPLES.get(name));
+    if (!Files.exists(sample) && Boolean.getBoolean("golden.update")) {
+      Files.write(
+          sample, write(Samples.ofEveryType().stream().filter(e -> kinds.test(e.type())).toList()));
     }
-    GoldenFile.check("store/events-v1.txt", lines(read(Files.readAllBytes(SAMPLE))));
+    GoldenFile.check("store/" + name + ".txt", lines(read(Files.readAllBytes(sample))));
   }
 
   @Test
-  void the_kept_sample_of_calls_that_nobody_made_is_read_as_ever() throws IOException {
-    if (!Files.exists(DECIDED) && Boolean.getBoolean("golden.update")) {
-      Files.write(
-          DECIDED,
-          write(Samples.ofEveryType().stream().filter(e -> e.type().isDecided()).toList()));
+  void of_every_kind_and_version_there_is_a_kept_sample() throws IOException {
+    Set<EventType> kept = EnumSet.noneOf(EventType.class);
+    for (String name : SAMPLES.keySet()) {
+      read(Files.readAllBytes(sample(name))).forEach(event -> kept.add(event.type()));
     }
-    GoldenFile.check("store/decided-v1.txt", lines(read(Files.readAllBytes(DECIDED))));
+    assertThat(kept).containsExactlyInAnyOrder(EventType.values());
   }
 
   @Test

@@ -52,10 +52,10 @@ final class MergedReaderTest {
         merged(
             recording(
                 "a",
-                call(7, 10 * MS, 50 * MS, 1, "vm1")
-                    + call(8, 60 * MS, 61 * MS, 1, "vm2/vcpu0")),
+                call(7, 10 * MS, 50 * MS, 1, "vm1") + call(8, 60 * MS, 61 * MS, 1, "vm2/vcpu0")),
             recording(
-                "b", call(3, 20 * MS, 21 * MS, 2, "vm1/vcpu1") + call(4, 62 * MS, 62 * MS, 2, "vm1")));
+                "b",
+                call(3, 20 * MS, 21 * MS, 2, "vm1/vcpu1") + call(4, 62 * MS, 62 * MS, 2, "vm1")));
     List<Observation> all = all(reader);
     assertThat(all.stream().map(o -> o.seq() + " " + ((Observation.Call) o).obj()))
         .containsExactly("0 vm1/vcpu1", "1 vm2", "2 vm3/vcpu0", "3 vm1");
@@ -73,8 +73,7 @@ final class MergedReaderTest {
   void within_an_input_the_order_stays_even_where_its_times_go_back() {
     MergedReader reader =
         merged(
-            recording(
-                "a", call(0, 90, 100, 1, "vm1") + call(1, 10, 20, 1, "vm1/vcpu0")),
+            recording("a", call(0, 90, 100, 1, "vm1") + call(1, 10, 20, 1, "vm1/vcpu0")),
             recording("b", call(0, 50, 60, 2, "vm1")));
     assertThat(all(reader).stream().map(Observation::where)).containsExactly("b:1", "a:1", "a:2");
   }
@@ -83,7 +82,8 @@ final class MergedReaderTest {
   void a_thread_in_two_inputs_is_told() {
     MergedReader reader =
         merged(
-            recording("a", call(0, 10, 20, 114, "vm1")), recording("b", call(0, 30, 40, 114, "vm1")));
+            recording("a", call(0, 10, 20, 114, "vm1")),
+            recording("b", call(0, 30, 40, 114, "vm1")));
     assertThatThrownBy(() -> all(reader))
         .isInstanceOf(FormatException.class)
         .hasMessageContaining("FL-421 b:1")
@@ -94,19 +94,15 @@ final class MergedReaderTest {
   @Test
   void clocks_that_differ_or_are_missing_are_told() {
     String strace = "12 1700000000.000001 ioctl(3, KVM_CREATE_VM, 0) = 4\n";
-    assertThatThrownBy(
-            () ->
-                merged(
-                    recording("a", call(0, 10, 20, 1, "vm1")),
-                    new StraceReader("b", bytes(strace))))
+    assertThatThrownBy(() ->
+            merged(recording("a", call(0, 10, 20, 1, "vm1")), new StraceReader("b", bytes(strace))))
         .isInstanceOf(UsageException.class)
         .hasMessageContaining("CLOCK_MONOTONIC in in0")
         .hasMessageContaining("time of day with its date in in1");
-    assertThatThrownBy(
-            () ->
-                merged(
-                    new StraceReader("a", bytes("ioctl(3, KVM_CREATE_VM, 0) = 4\n")),
-                    new StraceReader("b", bytes(strace))))
+    assertThatThrownBy(() ->
+            merged(
+                new StraceReader("a", bytes("ioctl(3, KVM_CREATE_VM, 0) = 4\n")),
+                new StraceReader("b", bytes(strace))))
         .isInstanceOf(UsageException.class)
         .hasMessageContaining("in0, which tells none");
   }
