@@ -215,6 +215,7 @@ public record RecordingSource(
    * @throws UsageException if the file cannot be opened, or is not one that {@code record} writes
    */
   public ObservationReader follow(Chunks.Patience patience) {
+    StoredTimeline stored = stored();
     if (stored != null) {
       return stored.follow(patience);
     }
