@@ -1,7 +1,7 @@
 /* A small VMM, to be linked statically: three vCPUs on threads of their own, signals, a child that forks and executes itself
    with a VM of its own, and a vCPU that is saved and restored into another VM. What it calls is the same each time. With the
    argument unreadable, KVM reads a payload that no other process can; with until FILE, it makes large calls until FILE is
-   there; with smm, a second thread pretends in the page of kvm_run that the vCPU is in SMM, which needs no SMM. */
+   there; with hang, its guest never leaves; with smm, a second thread pretends in the page of kvm_run that the vCPU is in SMM, which needs no SMM. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <linux/kvm.h>
@@ -230,6 +230,12 @@ int main(int argc, char **argv) {
   }
   if (argc > 1 && !strcmp(argv[1], "smm")) {
     return smm(kvm);
+  }
+  if (argc > 1 && !strcmp(argv[1], "hang")) {
+    struct vm vm = new_vm(kvm);
+    struct vcpu vcpu = new_vcpu(vm, 0);
+    memcpy(vm.memory, "\xeb\xfe", 2); /* 1: jmp 1b */
+    run(&vcpu);
   }
   if (argc > 2 && !strcmp(argv[1], "until")) {
     return until(kvm, argv[2]);

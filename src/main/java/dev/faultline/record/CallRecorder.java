@@ -221,6 +221,35 @@ final class CallRecorder {
     }
   }
 
+  /** The thread ended, or is followed no more, within an ioctl: nobody will see it return. */
+  void unreturned(Tracee t) {
+    KvmObject object = t.object;
+    if (object == null) {
+      return;
+    }
+    LineBuffer line =
+        file.line()
+            .number("seq", t.seq)
+            .word("ev", "unreturned")
+            .number("t_enter", t.enterNs)
+            .number("pid", t.process.pid())
+            .number("tid", t.tid)
+            .number("fd", t.fd())
+            .word("fd_kind", word(object));
+    if (object.kind() == null) {
+      line.text("obj", object.name());
+    } else {
+      line.word("obj", object.name());
+    }
+    line.hex("req", Integer.toUnsignedLong(t.req()), 8)
+        .word("name", name(t))
+        .hex("arg", t.arg(), 1);
+    if (t.inSize > 0) {
+      line.payload("in_len", "in", t.in, t.inSize);
+    }
+    file.ended();
+  }
+
   private static boolean hasFailed(long value) {
     return value < 0 && value >= -MAX_ERRNO;
   }

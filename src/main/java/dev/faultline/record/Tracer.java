@@ -259,7 +259,14 @@ final class Tracer {
         failure = file.failureSentence();
       }
     }
+    tracees.values().forEach(this::unreturned);
     calls.release();
+  }
+
+  private void unreturned(Tracee t) {
+    if (t.inside && t.interest == Tracee.Interest.IOCTL) {
+      calls.unreturned(t);
+    }
   }
 
   /**
@@ -347,6 +354,7 @@ final class Tracer {
     if (t == null) {
       return;
     }
+    unreturned(t);
     if (t.process.countThreads(-1) == 0) {
       processes.remove(t.process.pid());
       calls.descriptors().gone(t.process);

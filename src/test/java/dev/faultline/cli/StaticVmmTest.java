@@ -7,6 +7,7 @@ import dev.faultline.cli.CommandLines.Ended;
 import dev.faultline.record.Program;
 import dev.faultline.record.StraceCalls;
 import dev.faultline.store.PostgresServer;
+import dev.faultline.trace.Observation;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
@@ -81,6 +82,31 @@ final class StaticVmmTest {
     assertThat(CommandLines.run("show", recording).out().lines().toList())
         .anyMatch(line -> line.contains("KVM_SET_SREGS = 0"))
         .noneMatch(line -> line.contains("KVM_RUN"));
+  }
+
+  @Test
+  void a_call_that_never_returned_is_recorded_as_that() throws IOException {
+    Path recording = folder.resolve("hang.jsonl.gz");
+    Process recorder = start(Program.recorder("-o", recording, "--", vmm, "hang"), "hang");
+    try {
+      // KVM_RUN has begun once the immediate one before it is in the file.
+      await()
+          .atMost(Duration.ofMinutes(1))
+          .until(() ->
+              Files.exists(recording)
+                  && CommandLines.run("show", recording).out().contains("KVM_RUN = -1 EINTR"));
+      recorder.children().forEach(ProcessHandle::destroyForcibly);
+
+      assertThat(Program.ended(recorder)).isEqualTo(128 + 9);
+    } finally {
+      recorder.destroyForcibly();
+    }
+    assertThat(Program.read(recording))
+        .filteredOn(Observation.UnknownLine.class::isInstance)
+        .extracting(line -> ((Observation.UnknownLine) line).kind())
+        .containsExactly("unreturned", "end");
+    assertThat(CommandLines.run("show", recording).out()).contains("\"name\":\"KVM_RUN\"");
+    assertThat(CommandLines.run("verify", recording).status()).isZero();
   }
 
   @Test
