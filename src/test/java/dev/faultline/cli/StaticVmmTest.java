@@ -166,7 +166,7 @@ final class StaticVmmTest {
       // Some thousand calls, of which a page is stored at a time.
       await()
           .atMost(Duration.ofMinutes(2))
-          .until(() -> Files.exists(recording) && Files.size(recording) > 16 << 20);
+          .until(() -> Files.exists(recording) && Files.size(recording) > 8 << 20);
       left = recorder.children().findFirst().orElseThrow();
     } finally {
       recorder.destroyForcibly();
