@@ -1,8 +1,13 @@
 /* A small VMM, to be linked statically: three vCPUs on threads of their own, signals, a child that forks and executes itself
-   with a VM of its own, and a vCPU that is saved and restored into another VM. What it calls is the same each time. With the
-   argument unreadable, KVM reads a payload that no other process can; with until FILE, it makes large calls until FILE is
-   there; with hang, its guest never leaves; with smm, a second thread pretends in the page of kvm_run that the vCPU is in SMM, which needs no SMM. */
+   with a VM of its own, and a vCPU that is saved and restored into another VM. What it calls is the same each time. With an
+   argument:
+   life        tells whether its VM is gone once it has closed all that belongs to it
+   unreadable  KVM reads a payload that no other process can
+   until FILE  makes large calls until FILE is there
+   hang        its guest never leaves
+   smm         a second thread pretends in the page of kvm_run that the vCPU is in SMM, which needs no SMM */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
 #include <pthread.h>
@@ -184,6 +189,33 @@ static int until(int kvm, const char *file) {
   return 5;
 }
 
+/* VMs that the kernel has of this process. */
+static int count_vms(void) {
+  char prefix[32];
+  int count = 0;
+  sprintf(prefix, "%d-", getpid());
+  DIR *folder = opendir("/sys/kernel/debug/kvm");
+  if (folder) {
+    for (struct dirent *entry = readdir(folder); entry; entry = readdir(folder)) {
+      count += !strncmp(entry->d_name, prefix, strlen(prefix));
+    }
+    closedir(folder);
+  }
+  return count;
+}
+
+static int life(int kvm) {
+  struct vm vm = new_vm(kvm);
+  struct vcpu vcpu = new_vcpu(vm, 0);
+  run(&vcpu);
+  int alive = count_vms();
+  munmap(vcpu.run, ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0));
+  close(vcpu.fd);
+  close(vm.fd);
+  printf("alive %d then %d\n", alive, count_vms());
+  return 5;
+}
+
 static volatile int pretending = 1;
 
 static void *pretend(void *argument) {
@@ -227,6 +259,9 @@ int main(int argc, char **argv) {
   }
   if (argc > 1 && !strcmp(argv[1], "unreadable")) {
     return unreadable(kvm);
+  }
+  if (argc > 1 && !strcmp(argv[1], "life")) {
+    return life(kvm);
   }
   if (argc > 1 && !strcmp(argv[1], "smm")) {
     return smm(kvm);

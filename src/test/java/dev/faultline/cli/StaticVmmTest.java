@@ -110,6 +110,20 @@ final class StaticVmmTest {
   }
 
   @Test
+  void a_vm_is_gone_when_its_vmm_has_closed_it() {
+    Path recording = folder.resolve("life.jsonl.gz");
+
+    assertThat(Program.ended(start(List.of(vmm.toString(), "life"), "life"))).isEqualTo(5);
+    List<String> command = Program.recorder("-o", recording, "--", vmm, "life");
+    assertThat(Program.ended(start(command, "recorded life"))).isEqualTo(5);
+
+    if (text("life").startsWith("alive 0")) {
+      Program.skip("debugfs, which counts VMs, is not there or not ours");
+    }
+    assertThat(text("recorded life")).isEqualTo(text("life")).isEqualTo("alive 1 then 0\n");
+  }
+
+  @Test
   void a_full_disk_ends_the_recording_and_not_the_vmm() throws IOException {
     Path disk = Files.createDirectory(folder.resolve("disk"));
     Path goOn = folder.resolve("goOn");
