@@ -9,8 +9,17 @@ final class ByteSink {
   private static final int LOW_7 = 0x7f;
   private static final int MORE = 0x80;
 
-  private byte[] array = new byte[1 << 12];
+  private byte[] array;
   private int size;
+
+  ByteSink() {
+    this(1 << 12);
+  }
+
+  /** With room for so many bytes. */
+  ByteSink(int room) {
+    array = new byte[room];
+  }
 
   int size() {
     return size;
@@ -35,6 +44,10 @@ final class ByteSink {
 
   /** An unsigned number, seven bits a byte, low bits first. */
   void number(long value) {
+    if ((value & ~LOW_7) == 0) {
+      u8((int) value);
+      return;
+    }
     ensure(10);
     long rest = value;
     while ((rest & ~LOW_7) != 0) {
@@ -59,6 +72,21 @@ final class ByteSink {
     ensure(length);
     System.arraycopy(from, start, array, size, length);
     size += length;
+  }
+
+  void raw(ByteSink from) {
+    raw(from.array, 0, from.size);
+  }
+
+  /** These bytes and those of another. */
+  byte[] followedBy(ByteSink other) {
+    return followedBy(other.array, other.size);
+  }
+
+  byte[] followedBy(byte[] other, int otherSize) {
+    byte[] both = Arrays.copyOf(array, size + otherSize);
+    System.arraycopy(other, 0, both, size, otherSize);
+    return both;
   }
 
   void raw(Bytes from, int start, int length) {

@@ -8,32 +8,40 @@ import dev.faultline.store.Rows.Segment;
 import dev.faultline.store.Rows.Stream;
 import dev.faultline.store.Rows.Timeline;
 import java.util.ArrayList;
+import java.util.Collection;
+import java.util.Comparator;
 import java.util.List;
 import java.util.TreeMap;
 import java.util.function.Function;
 import java.util.function.LongSupplier;
 import org.jspecify.annotations.Nullable;
 
-/** Packs events of one timeline, in its total order, into pages and segments. */
+/**
+ * Packs events of one timeline, in its total order, into pages and segments.
+ *
+ * <p>Events are only sorted into runs, one of each lane in each page, until all are there. What is
+ * left to do is done by as many threads as there are: the bytes of each run by itself, then the
+ * running hash of each lane. The result does not depend on their number.
+ */
 final class Packer {
   /** A part of at most so many bytes; more events go into another segment. */
   private static final int PART_SIZE = 1 << 19;
 
+  /** Fewer events are packed sooner than other threads have woken up. */
+  private static final int PARALLEL_FROM = 4096;
+
   private final Timeline before;
   private final Function<String, @Nullable Stream> known;
   private final LongSupplier newId;
-  private final List<Stream> streamsBefore = new ArrayList<>();
-  private final TreeMap<String, Stream> streams = new TreeMap<>();
-  private final List<PackedPage> pages = new ArrayList<>();
+  private final TreeMap<String, Lane> lanes = new TreeMap<>();
+  private final List<Lane> inOrder = new ArrayList<>();
+  private final List<Draft> drafts = new ArrayList<>();
   private final PageRule rule = new PageRule();
 
-  private final TreeMap<String, PartWriter> parts = new TreeMap<>();
-  private final List<Segment> segments = new ArrayList<>();
-  private int firstMoment;
+  private @Nullable Lane last;
+  private Draft draft;
   private int nextMoment;
   private int events;
-  private long minSeq;
-  private long maxSeq;
 
   /**
    * @param known the stream of a lane as it is now, or null if there is none
@@ -44,101 +52,192 @@ final class Packer {
     this.known = known;
     this.newId = newId;
     this.nextMoment = before.nextMoment();
-    begin();
+    this.draft = new Draft(nextMoment);
   }
 
   /** A sequence number that is not the next one of its stream. */
   record Gap(String lane, long expected, long found) {}
 
-  /** The stream does not go on with this event; null if all is well. */
-  @Nullable Gap add(String lane, long sequence, StoredEvent event, @Nullable EventExtra extra) {
-    Stream stream = stream(lane);
-    PartWriter part = parts.get(lane);
-    long expected = stream.next() + (part == null ? 0 : part.count());
-    if (sequence != expected) {
-      return new Gap(lane, expected, sequence);
+  /** A lane that grows. */
+  private static final class Lane {
+    private final Stream before;
+    private final List<Run> runs = new ArrayList<>();
+    private @Nullable Run open;
+    private long next;
+
+    Lane(Stream before) {
+      this.before = before;
+      this.next = before.next();
     }
-    if (rule.begins(event) && events > 0) {
-      end();
-      part = null;
+
+    /** Gives each part the running hash behind it; the stream as it is then. */
+    Stream chain() {
+      Bytes hash = before.hash();
+      long first = before.next();
+      for (Run run : runs) {
+        for (Part part : run.parts) {
+          byte[] bytes = part.bytes;
+          hash = Hashes.next(hash, first, part.count, bytes, 0, bytes.length);
+          run.segments.add(
+              new Segment(before.id(), first, part.count, 0, Bytes.wrap(part.framed()), hash));
+          first += part.count;
+        }
+      }
+      return before.grown(first, hash);
     }
-    if (part != null && part.size() >= PART_SIZE) {
-      cut(lane, part);
-      part = null;
+  }
+
+  /** Some events as bytes. */
+  private static final class Part {
+    private final int count;
+    private final byte[] bytes;
+
+    Part(PartWriter writer) {
+      count = writer.count();
+      bytes = writer.finish();
     }
-    if (part == null) {
-      part = new PartWriter();
-      parts.put(lane, part);
+
+    /** With count and size before them. */
+    byte[] framed() {
+      ByteSink frame = new ByteSink(16);
+      frame.number(count);
+      frame.number(bytes.length);
+      return frame.followedBy(bytes, bytes.length);
     }
-    part.add(event, extra);
-    events++;
-    nextMoment = Math.max(nextMoment, event.moment() + 1);
-    if (event.type().isFirstOfLine()) {
-      long seq = event.number(0);
-      if (seq >= 0) {
-        minSeq = minSeq < 0 ? seq : Math.min(minSeq, seq);
-        maxSeq = Math.max(maxSeq, seq);
+  }
+
+  /** The events of a lane in a page. */
+  private static final class Run {
+    private final List<StoredEvent> events = new ArrayList<>();
+    private final List<@Nullable EventExtra> extras = new ArrayList<>();
+    private final List<Part> parts = new ArrayList<>();
+    private final List<Segment> segments = new ArrayList<>();
+
+    void encode() {
+      PartWriter part = new PartWriter();
+      for (int i = 0; i < events.size(); i++) {
+        if (part.size() >= PART_SIZE) {
+          parts.add(new Part(part));
+          part = new PartWriter();
+        }
+        part.add(events.get(i), extras.get(i));
+      }
+      parts.add(new Part(part));
+      events.clear();
+      extras.clear();
+    }
+  }
+
+  /** A page to be. */
+  private static final class Draft {
+    private final int firstMoment;
+    private final List<Run> runs = new ArrayList<>();
+    private final List<Lane> lanes = new ArrayList<>();
+    private int nextMoment;
+    private int events;
+    private long minSeq = -1;
+    private long maxSeq = -1;
+
+    Draft(int firstMoment) {
+      this.firstMoment = firstMoment;
+    }
+
+    void add(Lane lane, StoredEvent event, @Nullable EventExtra extra) {
+      Run run = lane.open;
+      if (run == null) {
+        run = new Run();
+        lane.open = run;
+        lane.runs.add(run);
+        lanes.add(lane);
+        runs.add(run);
+      }
+      run.events.add(event);
+      run.extras.add(extra);
+      events++;
+      if (event.type().isFirstOfLine()) {
+        long seq = event.number(0);
+        if (seq >= 0) {
+          minSeq = minSeq < 0 ? seq : Math.min(minSeq, seq);
+          maxSeq = Math.max(maxSeq, seq);
+        }
       }
     }
+
+    /** No more events come into it. */
+    void close(int before) {
+      nextMoment = before;
+      lanes.forEach(lane -> lane.open = null);
+    }
+
+    PackedPage packed(long timeline) {
+      List<Segment> segments = new ArrayList<>();
+      runs.forEach(run -> segments.addAll(run.segments));
+      segments.sort(Comparator.comparingLong(Segment::stream));
+      return new PackedPage(
+          new Page(0, events, timeline, firstMoment, nextMoment, minSeq, maxSeq),
+          List.copyOf(segments));
+    }
+  }
+
+  /** The stream does not go on with this event; null if all is well. */
+  @Nullable Gap add(String name, long sequence, StoredEvent event, @Nullable EventExtra extra) {
+    Lane lane = lane(name);
+    if (sequence != lane.next) {
+      return new Gap(name, lane.next, sequence);
+    }
+    lane.next++;
+    if (rule.begins(event) && draft.events > 0) {
+      end();
+    }
+    draft.add(lane, event, extra);
+    events++;
+    nextMoment = Math.max(nextMoment, event.moment() + 1);
     return null;
   }
 
   /** Everything that was added. */
   Append finish() {
-    if (events > 0) {
+    if (draft.events > 0) {
       end();
     }
+    List<Run> runs = new ArrayList<>();
+    drafts.forEach(page -> runs.addAll(page.runs));
+    stream(runs).forEach(Run::encode);
+    List<Stream> after = stream(lanes.values()).map(Lane::chain).toList();
     return new Append(
         before,
         before.grown(nextMoment),
-        List.copyOf(streamsBefore),
-        List.copyOf(streams.values()),
-        List.copyOf(pages));
+        inOrder.stream().map(lane -> lane.before).toList(),
+        after,
+        drafts.stream().map(page -> page.packed(before.id())).toList());
   }
 
-  private Stream stream(String lane) {
-    Stream stream = streams.get(lane);
-    if (stream == null) {
-      stream = known.apply(lane);
-      if (stream == null) {
-        stream = Stream.sealed(newId.getAsLong(), before.id(), lane, 0, 0, Hashes.first(lane, 0));
-      }
-      streamsBefore.add(stream);
-      streams.put(lane, stream);
+  private <T> java.util.stream.Stream<T> stream(Collection<T> all) {
+    return events < PARALLEL_FROM ? all.stream() : all.parallelStream();
+  }
+
+  private Lane lane(String name) {
+    Lane again = last;
+    if (again != null && again.before.lane().equals(name)) {
+      return again;
     }
-    return stream;
-  }
-
-  private void begin() {
-    firstMoment = nextMoment;
-    events = 0;
-    minSeq = -1;
-    maxSeq = -1;
-    segments.clear();
+    Lane lane = lanes.get(name);
+    if (lane == null) {
+      Stream stream = known.apply(name);
+      if (stream == null) {
+        stream = Stream.sealed(newId.getAsLong(), before.id(), name, 0, 0, Hashes.first(name, 0));
+      }
+      lane = new Lane(stream);
+      lanes.put(name, lane);
+      inOrder.add(lane);
+    }
+    last = lane;
+    return lane;
   }
 
   private void end() {
-    parts.forEach(this::cut);
-    parts.clear();
-    segments.sort((a, b) -> Long.compare(a.stream(), b.stream()));
-    pages.add(
-        new PackedPage(
-            new Page(0, events, before.id(), firstMoment, nextMoment, minSeq, maxSeq),
-            List.copyOf(segments)));
-    begin();
-  }
-
-  private void cut(String lane, PartWriter part) {
-    Stream stream = stream(lane);
-    byte[] bytes = part.finish();
-    Bytes hash = Hashes.next(stream.hash(), stream.next(), part.count(), bytes, 0, bytes.length);
-    ByteSink payload = new ByteSink();
-    payload.number(part.count());
-    payload.number(bytes.length);
-    payload.raw(bytes, 0, bytes.length);
-    segments.add(
-        new Segment(
-            stream.id(), stream.next(), part.count(), 0, Bytes.wrap(payload.toArray()), hash));
-    streams.put(lane, stream.grown(stream.next() + part.count(), hash));
+    draft.close(nextMoment);
+    drafts.add(draft);
+    draft = new Draft(nextMoment);
   }
 }

@@ -196,14 +196,11 @@ final class PartWriter {
 
   /** The bytes; the writer is of no use afterwards. */
   byte[] finish() {
-    ByteSink whole = new ByteSink();
-    whole.u8(FORMAT);
-    whole.number(count);
-    whole.number(extraCount);
-    byte[] said = extras.toArray();
-    whole.raw(said, 0, said.length);
-    byte[] events = body.toArray();
-    whole.raw(events, 0, events.length);
-    return whole.toArray();
+    ByteSink head = new ByteSink(64 + extras.size());
+    head.u8(FORMAT);
+    head.number(count);
+    head.number(extraCount);
+    head.raw(extras);
+    return head.followedBy(body);
   }
 }
