@@ -128,6 +128,7 @@ final class Machinery implements AutoCloseable {
       return;
     }
     TrackingEventProcessor processor = processor();
+    projection.forgetLanes();
     processor.start();
     try {
       await(processor, head);

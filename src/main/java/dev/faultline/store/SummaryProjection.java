@@ -1,7 +1,6 @@
 package dev.faultline.store;
 
 import dev.faultline.store.Rows.Summary;
-import dev.faultline.store.Rows.SummaryLane;
 import dev.faultline.store.Rows.Timeline;
 import java.util.ArrayList;
 import java.util.List;
@@ -24,6 +23,9 @@ final class SummaryProjection {
   private static final String BATCH = "summaries of the batch";
 
   private final Rows rows;
+
+  /** The lanes that the rows hold, by timeline; empty until they are first needed. */
+  private final TreeMap<Long, TreeSet<String>> known = new TreeMap<>();
 
   SummaryProjection(Rows rows) {
     this.rows = rows;
@@ -76,14 +78,21 @@ final class SummaryProjection {
             _ -> {
               TreeMap<String, Sum> fresh = new TreeMap<>();
               batch.onPrepareCommit(_ -> write(fresh));
+              batch.onRollback(_ -> forgetLanes());
               return fresh;
             });
     sums.computeIfAbsent(LaneEvent.timelineOf(stream), _ -> new Sum())
         .add(event, LaneEvent.laneOf(stream));
   }
 
+  /** Others may have written since. */
+  synchronized void forgetLanes() {
+    known.clear();
+  }
+
   @ResetHandler
   void reset() {
+    forgetLanes();
     rows.dropSummaries();
     for (Timeline timeline : rows.timelines()) {
       if (timeline.parent() != Rows.NOBODY) {
@@ -104,19 +113,20 @@ final class SummaryProjection {
     rows.putSummary(shared.onto(Summary.none(fork.id())), List.copyOf(lanes));
   }
 
-  private void write(TreeMap<String, Sum> sums) {
+  private synchronized void write(TreeMap<String, Sum> sums) {
     List<Summary> all = rows.summaries();
-    List<SummaryLane> lanes = rows.summaryLanes();
+    if (known.isEmpty()) {
+      rows.summaryLanes()
+          .forEach(lane ->
+              known.computeIfAbsent(lane.timeline(), _ -> new TreeSet<>()).add(lane.lane()));
+    }
     sums.forEach((name, sum) -> {
       Timeline timeline = rows.timeline(name);
       if (timeline != null) {
         Summary before = summary(all, timeline.id());
-        TreeSet<String> fresh = new TreeSet<>(sum.lanes);
-        lanes.stream()
-            .filter(lane -> lane.timeline() == timeline.id())
-            .forEach(lane -> fresh.remove(lane.lane()));
-        rows.putSummary(
-            sum.onto(before == null ? Summary.none(timeline.id()) : before), List.copyOf(fresh));
+        TreeSet<String> lanes = known.computeIfAbsent(timeline.id(), _ -> new TreeSet<>());
+        List<String> fresh = sum.lanes.stream().filter(lanes::add).toList();
+        rows.putSummary(sum.onto(before == null ? Summary.none(timeline.id()) : before), fresh);
       }
     });
     sums.clear();

@@ -16,13 +16,17 @@ import org.jspecify.annotations.Nullable;
  * come first. Holds one page at a time.
  */
 public final class TimelineEvents implements Iterator<StoredEvent> {
-  private static final int PAGES_AT_ONCE = 64;
+  private static final int MOST_PAGES_AT_ONCE = 64;
 
   private final Rows rows;
   private final Deque<Span> spans = new ArrayDeque<>();
   private final Deque<Page> pages = new ArrayDeque<>();
   private final int asked;
   private int from;
+
+  /** Few at first: who asks for a moment reads no more than a page or two. */
+  private int pagesAtOnce = 2;
+
   private int before;
   private long timeline;
   private boolean more;
@@ -109,8 +113,9 @@ public final class TimelineEvents implements Iterator<StoredEvent> {
         before = span.before();
         from = asked;
       }
-      List<Page> found = rows.pages(timeline, from, PAGES_AT_ONCE);
-      more = found.size() == PAGES_AT_ONCE;
+      List<Page> found = rows.pages(timeline, from, pagesAtOnce);
+      more = found.size() == pagesAtOnce;
+      pagesAtOnce = Math.min(MOST_PAGES_AT_ONCE, pagesAtOnce * 2);
       for (Page each : found) {
         if (each.firstMoment() < before) {
           pages.add(each);
