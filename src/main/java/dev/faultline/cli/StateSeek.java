@@ -4,6 +4,7 @@ import dev.faultline.ingest.RecordingSource;
 import dev.faultline.ingest.StoredTimeline;
 import dev.faultline.report.StateAt;
 import dev.faultline.store.TimelineStore;
+import dev.faultline.timeline.ClosedVm;
 import dev.faultline.timeline.Reexecution;
 import dev.faultline.timeline.TimelineListener;
 import dev.faultline.trace.Observation;
@@ -29,6 +30,7 @@ final class StateSeek implements TimelineListener {
   private String lastUsed = "";
   private long firstSeq = Long.MAX_VALUE;
   private long lastSeq = -1;
+  private SequencedMap<String, Vcpu> putAway = new LinkedHashMap<>();
 
   private StateSeek(VcpuFilter filter) {
     this.filter = filter;
@@ -68,12 +70,14 @@ final class StateSeek implements TimelineListener {
       RecordingSource source, StoredTimeline stored, TimelineStore.Resumed resumed, Asked asked) {
     closed.addAll(resumed.state().closed());
     lastUsed = resumed.state().lastUsed();
+    putAway = ClosedVcpus.before(stored, resumed, filter);
     try (Playback playback = new Playback(stored, resumed, this)) {
       while (advance(playback)) {
         if (asked.moment().isAt(playback)) {
           StateAt found = state(source, playback, asked.moment().index(playback));
-          filter.demand(
-              playback.reexecution().vcpus().keySet(), "this recording up to that moment");
+          SequencedMap<String, Vcpu> all = new LinkedHashMap<>(putAway);
+          all.putAll(playback.reexecution().vcpus());
+          filter.demand(all.keySet(), "this recording up to that moment");
           return List.of(found);
         }
       }
@@ -121,6 +125,10 @@ final class StateSeek implements TimelineListener {
     if (fact instanceof Recorded.VcpuCall call) {
       lastUsed = call.vcpu();
     }
+    for (ClosedVm back : playback.reexecution().shelf().takenBack()) {
+      closed.add(back.vm().name());
+      back.vcpus().forEach(v -> closed.add(v.name()));
+    }
     if (playback.observation() instanceof Observation.Closed close && close.ret() == 0) {
       closed.add(close.obj());
     }
@@ -134,7 +142,9 @@ final class StateSeek implements TimelineListener {
 
   private StateAt state(RecordingSource source, Playback playback, int moment) {
     Reexecution reexecution = playback.reexecution();
-    SequencedMap<String, Vcpu> all = new LinkedHashMap<>(reexecution.vcpus());
+    SequencedMap<String, Vcpu> all = new LinkedHashMap<>(putAway);
+    closed.addAll(putAway.keySet());
+    all.putAll(reexecution.vcpus());
     if (moment < playback.last() && playback.fact() instanceof Recorded.VcpuCall run) {
       Vcpu after = all.get(run.vcpu());
       if (after != null) {

@@ -1,8 +1,8 @@
 package dev.faultline.ingest;
 
 import dev.faultline.store.CheckpointWriter;
-import dev.faultline.store.ReplayState;
 import dev.faultline.store.TimelineStore;
+import dev.faultline.timeline.ClosedVm;
 import dev.faultline.timeline.Reexecution;
 import dev.faultline.timeline.TimelineListener;
 import dev.faultline.trace.KernelFacts;
@@ -10,9 +10,6 @@ import dev.faultline.trace.Observation;
 import dev.faultline.trace.ObservationReader;
 import dev.faultline.trace.RecordedCalls;
 import dev.faultline.vcpu.Recorded;
-import java.util.LinkedHashSet;
-import java.util.List;
-import java.util.Set;
 
 /** Replays a timeline once, and keeps its state before every page again. */
 public final class CheckpointRebuild {
@@ -23,25 +20,21 @@ public final class CheckpointRebuild {
     StoredTimeline stored = new StoredTimeline(store, name);
     Reexecution reexecution =
         new Reexecution(name, KernelFacts.model(stored.readFacts()), TimelineListener.NONE);
-    Set<String> closed = new LinkedHashSet<>();
-    String lastUsed = "";
+    Descriptors descriptors = new Descriptors(reexecution);
     CheckpointWriter writer = store.checkpoints(name);
+    reexecution.shelf().know(writer.closedVms());
     try (ObservationReader reader = stored.open()) {
       while (reader.hasNext()) {
         Observation observation = reader.next();
         int moment = reexecution.nextMoment();
         if (writer.wants(moment)) {
-          ReplayState state =
-              new ReplayState(reexecution.withoutFindings(), List.copyOf(closed), lastUsed);
-          writer.add(moment, state, reexecution.index());
+          writer.add(moment, descriptors.state(), reexecution.index());
         }
         Recorded fact = RecordedCalls.convert(observation, moment);
         reexecution.accept(fact);
-        if (fact instanceof Recorded.VcpuCall call) {
-          lastUsed = call.vcpu();
-        }
-        if (observation instanceof Observation.Closed close && close.ret() == 0) {
-          closed.add(close.obj());
+        ClosedVm gone = descriptors.follow(observation, fact);
+        if (gone != null && writer.putAway(gone, reexecution.nextMoment())) {
+          descriptors.putAway(gone);
         }
       }
     }

@@ -7,10 +7,10 @@ import dev.faultline.store.CheckpointSpacing;
 import dev.faultline.store.EventType;
 import dev.faultline.store.LaneEvent;
 import dev.faultline.store.PageRule;
-import dev.faultline.store.ReplayState;
 import dev.faultline.store.StoredEvent;
 import dev.faultline.store.TimelineStore;
 import dev.faultline.store.TimelineWriter;
+import dev.faultline.timeline.ClosedVm;
 import dev.faultline.timeline.Reexecution;
 import dev.faultline.trace.KernelFacts;
 import dev.faultline.trace.Merged;
@@ -20,9 +20,7 @@ import dev.faultline.trace.RecordedCalls;
 import dev.faultline.trace.RecordingFacts;
 import dev.faultline.vcpu.Recorded;
 import java.util.ArrayList;
-import java.util.LinkedHashSet;
 import java.util.List;
-import java.util.Set;
 import java.util.TreeMap;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
@@ -47,15 +45,14 @@ public final class RecordingImport {
   private final PageRule rule = new PageRule();
   private final CheckpointSpacing spacing = new CheckpointSpacing();
   private final TreeMap<String, Long> sequences = new TreeMap<>();
-  private final Set<String> closed = new LinkedHashSet<>();
   private final Reexecution reexecution;
+  private final Descriptors descriptors;
   private final RecordingFacts facts;
 
   private List<LaneEvent> page = new ArrayList<>();
   private final String name;
   private int pageFirst;
   private @Nullable Bytes pageState;
-  private String lastUsed = "";
   private long events;
   private int lines;
 
@@ -115,6 +112,8 @@ public final class RecordingImport {
     this.writer = writer;
     this.facts = facts;
     this.reexecution = new Reexecution(name, KernelFacts.model(facts), line);
+    this.descriptors = new Descriptors(reexecution);
+    reexecution.shelf().know(writer.closedVms());
   }
 
   /**
@@ -180,11 +179,9 @@ public final class RecordingImport {
     for (StoredEvent event : line.take(observation, first, reexecution.nextMoment())) {
       add(lane, event);
     }
-    if (fact instanceof Recorded.VcpuCall call) {
-      lastUsed = call.vcpu();
-    }
-    if (observation instanceof Observation.Closed close && close.ret() == 0) {
-      closed.add(close.obj());
+    ClosedVm gone = descriptors.follow(observation, fact);
+    if (gone != null && writer.putAway(gone, reexecution.nextMoment())) {
+      descriptors.putAway(gone);
     }
   }
 
@@ -199,11 +196,7 @@ public final class RecordingImport {
   private void beginPage(int first) {
     pageFirst = first;
     pageState =
-        spacing.isDue(page.size())
-            ? spacing.kept(
-                TimelineWriter.keep(
-                    new ReplayState(reexecution.withoutFindings(), List.copyOf(closed), lastUsed)))
-            : null;
+        spacing.isDue(page.size()) ? spacing.kept(TimelineWriter.keep(descriptors.state())) : null;
     page = new ArrayList<>();
     rule.restart();
   }
@@ -222,6 +215,7 @@ public final class RecordingImport {
     if (onDisk) {
       listener.onDisk(next);
       reexecution.index().forget(reexecution.nextMoment(), writer.moments());
+      reexecution.forgetFindings();
     }
   }
 }

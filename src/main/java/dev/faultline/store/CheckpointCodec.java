@@ -1,6 +1,7 @@
 package dev.faultline.store;
 
 import dev.faultline.Bytes;
+import dev.faultline.timeline.ClosedVms;
 import dev.faultline.timeline.MomentIndex;
 import java.util.zip.CRC32C;
 import java.util.zip.DataFormatException;
@@ -70,8 +71,13 @@ final class CheckpointCodec {
     return (int) crc.getValue();
   }
 
-  /** The state of these bytes, or null if they are damaged. */
-  static @Nullable Object read(Bytes bytes, MomentIndex.Earlier earlier) {
+  /**
+   * The state of these bytes, or null if they are damaged.
+   *
+   * @param earlier knows the moments before the state
+   * @param closedVms knows the VMs that were put away before it
+   */
+  static @Nullable Object read(Bytes bytes, MomentIndex.Earlier earlier, ClosedVms closedVms) {
     byte[] array = bytes.toArray();
     if (array.length <= CRC_SIZE || bytes.i32(0) != crc(array, CRC_SIZE)) {
       return null;
@@ -98,6 +104,6 @@ final class CheckpointCodec {
     } finally {
       inflater.end();
     }
-    return new GraphReader(new ByteSource(plain), earlier).read();
+    return new GraphReader(new ByteSource(plain), earlier, closedVms).read();
   }
 }

@@ -4,6 +4,8 @@ import dev.faultline.Bytes;
 import dev.faultline.store.Rows.Checkpoint;
 import dev.faultline.store.Rows.Page;
 import dev.faultline.store.Rows.Timeline;
+import dev.faultline.timeline.ClosedVm;
+import dev.faultline.timeline.ClosedVms;
 import dev.faultline.timeline.MomentIndex;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -24,6 +26,7 @@ public final class CheckpointWriter {
   private final List<Checkpoint> pending = new ArrayList<>();
   private final CheckpointSpacing spacing = new CheckpointSpacing();
   private int eventsBefore;
+  private final List<Rows.ClosedVmRow> closed = new ArrayList<>();
   private @Nullable Page page;
   private @Nullable Bytes state;
 
@@ -49,10 +52,44 @@ public final class CheckpointWriter {
     eventsBefore = page.events();
   }
 
+  /** The VMs put away so far. */
+  public ClosedVms closedVms() {
+    return this::find;
+  }
+
+  private @Nullable ClosedVm find(String vm, int moment) {
+    flush();
+    return new StoredVms(rows, timeline).find(vm, moment);
+  }
+
+  /**
+   * Keeps a VM of which no descriptor is open; what a fork shares, its parent has kept.
+   *
+   * @param moment the first one without it
+   * @return false if it is not kept
+   */
+  public boolean putAway(ClosedVm vm, int moment) {
+    if (page == null && timeline.parent() != Rows.NOBODY) {
+      return find(vm.vm().name(), moment) != null;
+    }
+    Bytes kept = TimelineWriter.keepAny(vm);
+    if (kept != null) {
+      closed.add(new TimelineWriter.Closing(vm, moment, kept).of(timeline));
+    }
+    return kept != null;
+  }
+
   /** The replay is over. */
   public void finish(MomentIndex index) {
     end(index);
+    flush();
+  }
+
+  private void flush() {
+    rows.putClosedVms(List.copyOf(closed));
     rows.putCheckpoints(List.copyOf(pending));
+    closed.clear();
+    pending.clear();
   }
 
   private void end(MomentIndex index) {
@@ -71,8 +108,7 @@ public final class CheckpointWriter {
                 Math.min(ended.firstMoment(), index.size()),
                 Math.min(ended.nextMoment(), index.size()))));
     if (pending.size() == AT_ONCE) {
-      rows.putCheckpoints(List.copyOf(pending));
-      pending.clear();
+      flush();
       if (timeline.parent() == Rows.NOBODY) {
         index.forget(ended.nextMoment(), new StoredMoments(rows, timeline));
       }

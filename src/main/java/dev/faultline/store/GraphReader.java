@@ -1,6 +1,7 @@
 package dev.faultline.store;
 
 import dev.faultline.FieldSet;
+import dev.faultline.timeline.ClosedVms;
 import dev.faultline.timeline.MomentIndex;
 import dev.faultline.timeline.TimelineListener;
 import java.lang.reflect.Array;
@@ -22,13 +23,15 @@ final class GraphReader {
 
   private final ByteSource in;
   private final MomentIndex.Earlier earlier;
+  private final ClosedVms closedVms;
   private final List<@Nullable Object> met = new ArrayList<>();
   private final List<String> texts = new ArrayList<>();
   private final List<Class<?>> classes = new ArrayList<>();
 
-  GraphReader(ByteSource in, MomentIndex.Earlier earlier) {
+  GraphReader(ByteSource in, MomentIndex.Earlier earlier, ClosedVms closedVms) {
     this.in = in;
     this.earlier = earlier;
+    this.closedVms = closedVms;
   }
 
   @Nullable Object read() {
@@ -42,6 +45,7 @@ final class GraphReader {
       case GraphTag.BOOLEAN -> in.u8() != 0;
       case GraphTag.ENUM -> type().getEnumConstants()[(int) in.number()];
       case GraphTag.LAYOUT -> Layouts.at((int) in.number());
+      case GraphTag.CLOSED_VMS -> closedVms;
       case GraphTag.LISTENER -> TimelineListener.NONE;
       default -> reference(tag);
     };

@@ -27,6 +27,7 @@ final class GraphTag {
   static final int SHORTS = 22;
   static final int RAW = 23;
   static final int ARRAY = 24;
+  static final int CLOSED_VMS = 25;
 
   private GraphTag() {}
 }

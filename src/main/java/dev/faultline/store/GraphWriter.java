@@ -3,6 +3,7 @@ package dev.faultline.store;
 import dev.faultline.Bytes;
 import dev.faultline.FieldSet;
 import dev.faultline.StructLayout;
+import dev.faultline.timeline.ClosedVms;
 import dev.faultline.timeline.MomentIndex;
 import dev.faultline.timeline.TimelineListener;
 import java.lang.reflect.Field;
@@ -70,6 +71,7 @@ final class GraphWriter {
         out.u8(GraphTag.LAYOUT);
         out.number(place);
       }
+      case ClosedVms _ -> out.u8(GraphTag.CLOSED_VMS);
       case TimelineListener _ -> out.u8(GraphTag.LISTENER);
       default -> reference(value);
     }

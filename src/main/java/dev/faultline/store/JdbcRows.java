@@ -3,18 +3,15 @@ package dev.faultline.store;
 import dev.faultline.Bytes;
 import dev.faultline.ErrorCode;
 import dev.faultline.StoreException;
-import java.nio.charset.StandardCharsets;
 import java.sql.Connection;
 import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
 /** Rows in H2 or PostgreSQL. */
-final class JdbcRows implements Rows {
+final class JdbcRows extends JdbcDerivedRows implements Rows {
   /** The longest column of bytes that H2 takes. */
   private static final int PIECE_SIZE = 1 << 20;
 
@@ -27,14 +24,11 @@ final class JdbcRows implements Rows {
           + " ";
   private static final String SEGMENT =
       "SELECT stream, first_seq, piece, events, page, payload, hash FROM segment ";
-  private static final String CHECKPOINT =
-      "SELECT timeline, first_moment, stamp, state, calls FROM checkpoint ";
-
-  private static final Pattern INDEX = Pattern.compile("\\{\"globalIndex\":([0-9]{1,18})}");
 
   private final Database database;
 
   JdbcRows(Database database) {
+    super(database);
     this.database = database;
   }
 
@@ -280,7 +274,8 @@ final class JdbcRows implements Rows {
             JdbcRows::pageOf,
             PAGE
                 + "WHERE timeline = ? AND next_moment > ? AND first_moment >= COALESCE((SELECT"
-                + " MAX(first_moment) FROM page WHERE timeline = ? AND first_moment <= ?), 0)"
+                + " first_moment FROM page WHERE timeline = ? AND first_moment <= ?"
+                + " ORDER BY timeline DESC, first_moment DESC LIMIT 1), 0)"
                 + " ORDER BY timeline, first_moment LIMIT ?",
             timeline,
             moment,
@@ -362,8 +357,9 @@ final class JdbcRows implements Rows {
             c,
             JdbcRows::pageOf,
             PAGE
-                + "WHERE first_event >= COALESCE((SELECT MAX(first_event) FROM page WHERE"
-                + " first_event <= ?), 0) AND first_event + events > ?"
+                + "WHERE first_event >= COALESCE((SELECT first_event FROM page WHERE"
+                + " first_event <= ? ORDER BY first_event DESC LIMIT 1), 0)"
+                + " AND first_event + events > ?"
                 + " ORDER BY first_event LIMIT ?",
             event,
             event,
@@ -390,8 +386,9 @@ final class JdbcRows implements Rows {
   public List<Segment> segments(long stream, long sequence, int most) {
     return joined(
         SEGMENT
-            + "WHERE stream = ? AND first_seq >= COALESCE((SELECT MAX(first_seq) FROM segment WHERE"
-            + " stream = ? AND first_seq <= ?), 0) AND first_seq + events > ?"
+            + "WHERE stream = ? AND first_seq >= COALESCE((SELECT first_seq FROM segment WHERE"
+            + " stream = ? AND first_seq <= ? ORDER BY stream DESC, first_seq DESC, piece DESC"
+            + " LIMIT 1), 0) AND first_seq + events > ?"
             + " ORDER BY stream, first_seq, piece LIMIT "
             + most,
         most,
@@ -465,10 +462,10 @@ final class JdbcRows implements Rows {
         Sql.first(
             c,
             row -> Sql.bytes(row, 1),
-            "SELECT hash FROM segment WHERE stream = ? AND first_seq = (SELECT MAX(first_seq)"
-                + " FROM segment WHERE stream = ? AND first_seq < ?) AND first_seq + events = ?"
-                + " AND piece = 0",
-            stream.id(),
+            "SELECT hash FROM (SELECT hash, first_seq + events AS behind FROM segment"
+                + " WHERE stream = ? AND first_seq < ?"
+                + " ORDER BY stream DESC, first_seq DESC, piece DESC LIMIT 1) AS before"
+                + " WHERE behind = ?",
             stream.id(),
             first,
             first));
@@ -499,7 +496,7 @@ final class JdbcRows implements Rows {
           c, "DELETE FROM segment WHERE stream IN (SELECT id FROM stream WHERE timeline = ?)", id);
       Sql.update(c, "DELETE FROM page WHERE timeline = ?", id);
       Sql.update(c, "DELETE FROM stream WHERE timeline = ?", id);
-      Sql.update(c, "DELETE FROM checkpoint WHERE timeline = ?", id);
+      dropCheckpoints(id);
       Sql.update(c, "DELETE FROM summary WHERE timeline = ?", id);
       Sql.update(c, "DELETE FROM summary_lane WHERE timeline = ?", id);
       String stream = LaneEvent.stream(timeline.name(), "");
@@ -511,162 +508,6 @@ final class JdbcRows implements Rows {
       Sql.update(c, "DELETE FROM timeline WHERE id = ?", id);
       database.appended();
       return true;
-    });
-  }
-
-  @Override
-  public void putCheckpoints(List<Checkpoint> checkpoints) {
-    database.work(c -> {
-      List<@Nullable Object[]> keys = new ArrayList<>();
-      List<@Nullable Object[]> rows = new ArrayList<>();
-      for (Checkpoint p : checkpoints) {
-        keys.add(new Object[] {p.timeline(), p.firstMoment()});
-        rows.add(
-            new @Nullable Object[] {
-              p.timeline(), p.firstMoment(), p.stamp(), p.state(), p.calls()
-            });
-      }
-      Sql.batch(c, "DELETE FROM checkpoint WHERE timeline = ? AND first_moment = ?", keys);
-      Sql.batch(
-          c,
-          "INSERT INTO checkpoint (timeline, first_moment, stamp, state, calls)"
-              + " VALUES (?, ?, ?, ?, ?)",
-          rows);
-      return true;
-    });
-  }
-
-  @Override
-  public @Nullable Checkpoint checkpointAt(long timeline, int moment, String stamp) {
-    return database.<@Nullable Checkpoint>work(c ->
-        Sql.first(
-            c,
-            JdbcRows::checkpointOf,
-            CHECKPOINT
-                + "WHERE timeline = ? AND first_moment <= ? AND stamp = ? AND state IS NOT NULL"
-                + " ORDER BY timeline DESC, first_moment DESC LIMIT 1",
-            timeline,
-            moment,
-            stamp));
-  }
-
-  @Override
-  public @Nullable Checkpoint checkpointOf(long timeline, int firstMoment) {
-    return database.<@Nullable Checkpoint>work(c ->
-        Sql.first(
-            c,
-            JdbcRows::checkpointOf,
-            CHECKPOINT + "WHERE timeline = ? AND first_moment = ?",
-            timeline,
-            firstMoment));
-  }
-
-  @Override
-  public void dropCheckpoints(long timeline) {
-    database.work(c -> Sql.update(c, "DELETE FROM checkpoint WHERE timeline = ?", timeline));
-  }
-
-  /** As the processor's token says, without starting what wrote it. */
-  @Override
-  public long projected() {
-    return database.work(c -> {
-      String token =
-          Sql.first(
-              c,
-              row -> {
-                byte[] json = row.getBytes(1);
-                return json == null ? "" : new String(json, StandardCharsets.UTF_8);
-              },
-              "SELECT token FROM token_entry WHERE processor_name = ? AND segment = 0",
-              Machinery.SUMMARIES);
-      Matcher index = INDEX.matcher(token == null ? "" : token);
-      return index.matches() ? Long.parseLong(index.group(1)) : -1L;
-    });
-  }
-
-  @Override
-  public List<Summary> summaries() {
-    return database.work(c ->
-        Sql.list(
-            c,
-            row ->
-                new Summary(
-                    row.getLong(1),
-                    row.getLong(2),
-                    row.getLong(3),
-                    row.getLong(4),
-                    row.getLong(5),
-                    row.getLong(6)),
-            "SELECT timeline, events, first_ns, last_ns, synthesized, divergences FROM summary"
-                + " ORDER BY timeline"));
-  }
-
-  @Override
-  public List<SummaryLane> summaryLanes() {
-    return database.work(c ->
-        Sql.list(
-            c,
-            row -> new SummaryLane(row.getLong(1), row.getString(2)),
-            "SELECT timeline, lane FROM summary_lane ORDER BY timeline, lane"));
-  }
-
-  @Override
-  public void putSummary(Summary s, List<String> newLanes) {
-    database.work(c -> {
-      if (timeline(s.timeline()) == null) {
-        return false;
-      }
-      Sql.update(c, "DELETE FROM summary WHERE timeline = ?", s.timeline());
-      Sql.update(
-          c,
-          "INSERT INTO summary (timeline, events, first_ns, last_ns, synthesized, divergences)"
-              + " VALUES (?, ?, ?, ?, ?, ?)",
-          s.timeline(),
-          s.events(),
-          s.firstNs(),
-          s.lastNs(),
-          s.synthesized(),
-          s.divergences());
-      List<@Nullable Object[]> rows = new ArrayList<>();
-      newLanes.forEach(lane -> rows.add(new Object[] {s.timeline(), lane}));
-      Sql.batch(c, "DELETE FROM summary_lane WHERE timeline = ? AND lane = ?", rows);
-      Sql.batch(c, "INSERT INTO summary_lane (timeline, lane) VALUES (?, ?)", rows);
-      return true;
-    });
-  }
-
-  @Override
-  public void dropSummaries() {
-    database.work(c -> {
-      Sql.update(c, "DELETE FROM summary");
-      return Sql.update(c, "DELETE FROM summary_lane");
-    });
-  }
-
-  @Override
-  public @Nullable Snapshot snapshot(String aggregate) {
-    return database.<@Nullable Snapshot>work(c ->
-        Sql.first(
-            c,
-            row ->
-                new Snapshot(row.getString(1), row.getLong(2), row.getString(3), Sql.bytes(row, 4)),
-            "SELECT aggregate, sequence_number, stamp, payload FROM snapshot"
-                + " WHERE aggregate = ?",
-            aggregate));
-  }
-
-  @Override
-  public void putSnapshot(Snapshot s) {
-    database.work(c -> {
-      Sql.update(c, "DELETE FROM snapshot WHERE aggregate = ?", s.aggregate());
-      return Sql.update(
-          c,
-          "INSERT INTO snapshot (aggregate, sequence_number, stamp, payload)"
-              + " VALUES (?, ?, ?, ?)",
-          s.aggregate(),
-          s.sequence(),
-          s.stamp(),
-          s.payload());
     });
   }
 
@@ -715,15 +556,5 @@ final class JdbcRows implements Rows {
         row.getLong(5),
         Sql.bytes(row, 6),
         Sql.bytes(row, 7));
-  }
-
-  private static Checkpoint checkpointOf(ResultSet row) throws SQLException {
-    byte[] state = row.getBytes(4);
-    return new Checkpoint(
-        row.getLong(1),
-        row.getInt(2),
-        row.getString(3),
-        state == null ? null : Bytes.wrap(state),
-        Sql.bytes(row, 5));
   }
 }

@@ -50,7 +50,8 @@ final class LaneSnapshots {
     if (!found.stamp().equals(ModelStamp.current())) {
       return null;
     }
-    return CheckpointCodec.read(found.payload(), new StoredMoments(rows, timeline))
+    return CheckpointCodec.read(
+                found.payload(), new StoredMoments(rows, timeline), new StoredVms(rows, timeline))
             instanceof LaneState state
         ? state
         : null;

@@ -17,6 +17,8 @@ final class MemoryRows implements Rows {
   private final TreeMap<Long, Page> pages = new TreeMap<>();
   private final TreeMap<Long, List<Segment>> segments = new TreeMap<>();
   private final TreeMap<Long, TreeMap<Integer, Checkpoint>> checkpoints = new TreeMap<>();
+  private final TreeMap<Long, TreeMap<String, TreeMap<Integer, ClosedVmRow>>> closedVms =
+      new TreeMap<>();
   private final TreeMap<Long, Summary> summaries = new TreeMap<>();
   private final TreeSet<SummaryLane> lanes =
       new TreeSet<>(
@@ -231,7 +233,7 @@ final class MemoryRows implements Rows {
       pages.remove(page.firstEvent());
       segments.remove(page.firstEvent());
     }
-    checkpoints.remove(timeline);
+    dropCheckpoints(timeline);
     summaries.remove(timeline);
     lanes.removeIf(lane -> lane.timeline() == timeline);
   }
@@ -269,6 +271,36 @@ final class MemoryRows implements Rows {
   @Override
   public synchronized void dropCheckpoints(long timeline) {
     checkpoints.remove(timeline);
+    closedVms.remove(timeline);
+  }
+
+  @Override
+  public synchronized void putClosedVms(List<ClosedVmRow> closed) {
+    for (ClosedVmRow each : closed) {
+      closedVms
+          .computeIfAbsent(each.timeline(), _ -> new TreeMap<>())
+          .computeIfAbsent(each.vm(), _ -> new TreeMap<>())
+          .put(each.moment(), each);
+    }
+  }
+
+  @Override
+  public synchronized @Nullable ClosedVmRow closedVm(
+      long timeline, String vm, int moment, String stamp) {
+    var found =
+        closedVms
+            .getOrDefault(timeline, new TreeMap<>())
+            .getOrDefault(vm, new TreeMap<>())
+            .floorEntry(moment);
+    return found == null ? null : found.getValue();
+  }
+
+  @Override
+  public synchronized List<String> closedVmNames(long timeline, int moment, String stamp) {
+    return closedVms.getOrDefault(timeline, new TreeMap<>()).entrySet().stream()
+        .filter(vm -> vm.getValue().firstKey() <= moment)
+        .map(Map.Entry::getKey)
+        .toList();
   }
 
   /** Where they are is kept by Axon, on the heap too. */

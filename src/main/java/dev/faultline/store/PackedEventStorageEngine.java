@@ -11,6 +11,7 @@ import dev.faultline.store.Rows.Snapshot;
 import dev.faultline.store.Rows.Timeline;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -66,11 +67,14 @@ final class PackedEventStorageEngine implements EventStorageEngine {
   @Override
   public void appendEvents(List<? extends EventMessage<?>> messages) {
     Map<String, List<StoredEventMessage>> byTimeline = new LinkedHashMap<>();
+    Map<String, List<StoredEventMessage>> byStream = new HashMap<>();
     for (EventMessage<?> message : messages) {
       StoredEventMessage stored = stored(message);
-      byTimeline
+      byStream
           .computeIfAbsent(
-              LaneEvent.timelineOf(stored.getAggregateIdentifier()), _ -> new ArrayList<>())
+              stored.getAggregateIdentifier(),
+              stream ->
+                  byTimeline.computeIfAbsent(LaneEvent.timelineOf(stream), _ -> new ArrayList<>()))
           .add(stored);
     }
     byTimeline.forEach(this::append);
@@ -119,8 +123,9 @@ final class PackedEventStorageEngine implements EventStorageEngine {
       throw conflict(name, "the next moment to be " + timeline.nextMoment());
     }
     Packer packer = new Packer(timeline, lane -> rows.stream(timeline.id(), lane), rows::newId);
+    Map<String, String> lanes = new HashMap<>();
     for (StoredEventMessage message : messages) {
-      String lane = LaneEvent.laneOf(message.getAggregateIdentifier());
+      String lane = lanes.computeIfAbsent(message.getAggregateIdentifier(), LaneEvent::laneOf);
       Packer.Gap gap =
           packer.add(lane, message.getSequenceNumber(), message.getPayload(), message.extra());
       if (gap != null) {
@@ -247,7 +252,8 @@ final class PackedEventStorageEngine implements EventStorageEngine {
     Object payload =
         timeline == null
             ? null
-            : CheckpointCodec.read(found.payload(), new StoredMoments(rows, timeline));
+            : CheckpointCodec.read(
+                found.payload(), new StoredMoments(rows, timeline), new StoredVms(rows, timeline));
     if (payload == null) {
       return Optional.empty();
     }

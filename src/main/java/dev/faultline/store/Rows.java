@@ -9,7 +9,7 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>Each method is one transaction, or part of the one that its thread has open.
  */
-interface Rows extends AutoCloseable {
+interface Rows extends DerivedRows, AutoCloseable {
   /** No timeline; the parent of one that is no fork. */
   long NOBODY = 0;
 
@@ -127,6 +127,13 @@ interface Rows extends AutoCloseable {
   record Checkpoint(
       long timeline, int firstMoment, String stamp, @Nullable Bytes state, Bytes calls) {}
 
+  /**
+   * Derived data: a VM of which no descriptor is open from a moment on, as it was left.
+   *
+   * @param stamp the model that it belongs to
+   */
+  record ClosedVmRow(long timeline, String vm, int moment, String stamp, Bytes state) {}
+
   /** The projection of a timeline. */
   record Summary(
       long timeline, long events, long firstNs, long lastNs, long synthesized, long divergences) {
@@ -210,31 +217,6 @@ interface Rows extends AutoCloseable {
 
   /** Takes a timeline and everything of it away. */
   void remove(Timeline timeline);
-
-  void putCheckpoints(List<Checkpoint> checkpoints);
-
-  /** The last checkpoint with a state at or before a moment, or null. */
-  @Nullable Checkpoint checkpointAt(long timeline, int moment, String stamp);
-
-  /** The calls of the page that begins at this moment, or null. */
-  @Nullable Checkpoint checkpointOf(long timeline, int firstMoment);
-
-  void dropCheckpoints(long timeline);
-
-  /** The number of the last event that the projections hold; -1 if there is none. */
-  long projected();
-
-  List<Summary> summaries();
-
-  List<SummaryLane> summaryLanes();
-
-  void putSummary(Summary summary, List<String> newLanes);
-
-  void dropSummaries();
-
-  @Nullable Snapshot snapshot(String aggregate);
-
-  void putSnapshot(Snapshot snapshot);
 
   @Override
   void close();

@@ -12,7 +12,7 @@ import org.flywaydb.core.api.FlywayException;
 /** Brings a database to the schema of this version. */
 final class Schema {
   /** The number of the last script below {@code db/migration}. */
-  static final int VERSION = 1;
+  static final int VERSION = 2;
 
   private static final String HISTORY = "flyway_schema_history";
 

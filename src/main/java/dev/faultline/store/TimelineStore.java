@@ -10,7 +10,9 @@ import dev.faultline.store.Rows.Stream;
 import dev.faultline.store.Rows.Summary;
 import dev.faultline.store.Rows.SummaryLane;
 import dev.faultline.store.Rows.Timeline;
+import dev.faultline.timeline.ClosedVms;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -166,8 +168,21 @@ public final class TimelineStore implements AutoCloseable {
   private @Nullable Resumed resumed(Timeline timeline, Checkpoint found) {
     Bytes state = found.state();
     Object read =
-        state == null ? null : CheckpointCodec.read(state, new StoredMoments(rows, timeline));
+        state == null
+            ? null
+            : CheckpointCodec.read(
+                state, new StoredMoments(rows, timeline), new StoredVms(rows, timeline));
     return read instanceof ReplayState kept ? new Resumed(kept, found.firstMoment()) : null;
+  }
+
+  /** Finds the VMs of a timeline of which no descriptor is open. */
+  public ClosedVms closedVms(String name) {
+    return new StoredVms(rows, demand(name));
+  }
+
+  /** The names of the VMs that were put away at this moment or before. */
+  public Collection<String> closedVmNames(String name, int moment) {
+    return new StoredVms(rows, demand(name)).names(moment);
   }
 
   /**

@@ -7,6 +7,8 @@ import dev.faultline.StoreException;
 import dev.faultline.store.PackedEventStorageEngine.Standing;
 import dev.faultline.store.Rows.Checkpoint;
 import dev.faultline.store.Rows.Timeline;
+import dev.faultline.timeline.ClosedVm;
+import dev.faultline.timeline.ClosedVms;
 import dev.faultline.timeline.MomentIndex;
 import java.util.ArrayList;
 import java.util.List;
@@ -33,8 +35,22 @@ public final class TimelineWriter {
   private long appended;
   private long alreadyThere;
 
-  /** A page to be appended. */
-  private record Pending(List<StoredEventMessage> events, @Nullable Bytes state, Bytes calls) {}
+  private final List<Closing> closings = new ArrayList<>();
+
+  /** A page to be appended, and the VMs that were put away in it. */
+  private record Pending(
+      List<StoredEventMessage> events, @Nullable Bytes state, Bytes calls, List<Closing> closed) {}
+
+  /** A VM that was put away. */
+  record Closing(ClosedVm vm, int moment, Bytes state) {
+    String name() {
+      return vm.vm().name();
+    }
+
+    Rows.ClosedVmRow of(Timeline timeline) {
+      return new Rows.ClosedVmRow(timeline.id(), name(), moment, ModelStamp.current(), state);
+    }
+  }
 
   TimelineWriter(TimelineStore store, String name, int eventsAtOnce) {
     this.store = store;
@@ -61,8 +77,48 @@ public final class TimelineWriter {
     return new StoredMoments(store.rows(), timeline);
   }
 
+  /** The VMs put away by {@link #putAway}, as they are to be found from then on. */
+  public ClosedVms closedVms() {
+    return this::find;
+  }
+
+  private @Nullable ClosedVm find(String vm, int moment) {
+    Closing last = null;
+    for (Closing each : closings) {
+      last = each.name().equals(vm) ? each : last;
+    }
+    for (int i = pending.size() - 1; i >= 0 && last == null; i--) {
+      for (Closing each : pending.get(i).closed()) {
+        last = each.name().equals(vm) ? each : last;
+      }
+    }
+    if (last != null) {
+      return last.vm();
+    }
+    Timeline timeline = store.rows().timeline(name);
+    return timeline == null ? null : new StoredVms(store.rows(), timeline).find(vm, moment);
+  }
+
+  /**
+   * Keeps a VM of the present page of which no descriptor is open.
+   *
+   * @param moment the first one without it
+   * @return false if it cannot be kept
+   */
+  public boolean putAway(ClosedVm vm, int moment) {
+    Bytes state = keepAny(vm);
+    if (state != null) {
+      closings.add(new Closing(vm, moment, state));
+    }
+    return state != null;
+  }
+
   /** The state as it is kept before a page; null where it cannot be kept. */
   public static @Nullable Bytes keep(ReplayState state) {
+    return keepAny(state);
+  }
+
+  static @Nullable Bytes keepAny(Object state) {
     try {
       return CheckpointCodec.write(state);
     } catch (CheckpointCodec.NotKept _) {
@@ -83,7 +139,9 @@ public final class TimelineWriter {
     for (LaneEvent each : events) {
       messages.add(new StoredEventMessage(each.stream(), each.sequence(), each.event(), null));
     }
-    pending.add(new Pending(messages, state, StoredCalls.write(index, first, next)));
+    pending.add(
+        new Pending(messages, state, StoredCalls.write(index, first, next), List.copyOf(closings)));
+    closings.clear();
     pendingEvents += messages.size();
     if (pendingEvents < eventsAtOnce) {
       return false;
@@ -151,7 +209,9 @@ public final class TimelineWriter {
       return;
     }
     List<Checkpoint> checkpoints = new ArrayList<>();
+    List<Rows.ClosedVmRow> closed = new ArrayList<>();
     for (Pending page : pages) {
+      page.closed().forEach(each -> closed.add(each.of(timeline)));
       checkpoints.add(
           new Checkpoint(
               timeline.id(),
@@ -160,6 +220,7 @@ public final class TimelineWriter {
               page.state(),
               page.calls()));
     }
+    store.rows().putClosedVms(closed);
     store.rows().putCheckpoints(checkpoints);
   }
 }

@@ -47,6 +47,11 @@ final class DeathWatch {
     return obituary != null || !vm.dead().isKnown();
   }
 
+  /** Whether it is open if a KVM_RUN of this VM was told truly. */
+  boolean awaits(String vm) {
+    return obituary != null && obituary.run().vm().equals(vm);
+  }
+
   /** The VM as the next call on it shows it. */
   Vm resolve(Vm vm, Divergence alive, boolean eio) {
     Obituary open = obituary;

@@ -99,6 +99,24 @@ final class Machine {
     return vcpus.containsKey(name);
   }
 
+  /** The vCPUs of a VM, in order of first appearance. */
+  List<Vcpu> vcpusOf(String vm) {
+    String prefix = vm + "/";
+    return vcpus.values().stream().filter(v -> v.name().startsWith(prefix)).toList();
+  }
+
+  /** Lets go of a VM and its vCPUs, which somebody else keeps. */
+  void putAway(ClosedVm closed) {
+    vms.remove(closed.vm().name());
+    closed.vcpus().forEach(v -> vcpus.remove(v.name()));
+  }
+
+  /** Takes back a VM that was put away. */
+  void takeBack(ClosedVm closed) {
+    vms.put(closed.vm().name(), closed.vm());
+    closed.vcpus().forEach(v -> vcpus.put(v.name(), v));
+  }
+
   /** The VM enters the timeline, with its creation where the recording shows it. */
   Sighting seeVm(String name, int fd) {
     Creation match = take(pendingVms, fd, null);

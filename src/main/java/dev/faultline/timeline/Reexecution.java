@@ -44,6 +44,7 @@ public final class Reexecution {
   private final DeathWatch deaths;
   private final Runs runs;
   private final Map<String, NestedPhase> phases = new TreeMap<>();
+  private final Shelf shelf;
   private boolean fromStart;
 
   public Reexecution(String name, KernelModel kernel, TimelineListener listener) {
@@ -54,6 +55,7 @@ public final class Reexecution {
     this.scores = new Scores(listener);
     this.deaths = new DeathWatch(machine, scores);
     this.runs = new Runs(this);
+    this.shelf = new Shelf(machine, scores, deaths, phases);
   }
 
   private Reexecution(Reexecution from, TimelineListener listener) {
@@ -64,6 +66,8 @@ public final class Reexecution {
     this.scores = from.scores.copy(listener);
     this.deaths = from.deaths.copy(machine, scores);
     this.runs = new Runs(this);
+    this.shelf = new Shelf(machine, scores, deaths, phases);
+    this.shelf.knowAs(from.shelf);
     this.fromStart = from.fromStart;
     this.phases.putAll(from.phases);
   }
@@ -80,9 +84,19 @@ public final class Reexecution {
     return bare;
   }
 
+  /** Where VMs are put away of which no descriptor is open. */
+  public Shelf shelf() {
+    return shelf;
+  }
+
   /** The moment that the next fact will take. */
   public int nextMoment() {
     return index.size();
+  }
+
+  /** Lets go of what was found so far; it stays counted. */
+  public void forgetFindings() {
+    scores.forgetFindings();
   }
 
   /** The vCPUs at the present moment, by name, in order of first appearance. */
@@ -96,6 +110,7 @@ public final class Reexecution {
 
   /** A vCPU at the present moment, with its VM as it is now; null if there was none so far. */
   public @Nullable Vcpu vcpu(String vcpu) {
+    shelf.takeBack(vcpu.substring(0, Math.max(0, vcpu.indexOf('/'))), nextMoment());
     Vcpu known = machine.vcpus().get(vcpu);
     return known == null ? null : machine.vcpu(vcpu, known.vm().name());
   }
@@ -110,7 +125,7 @@ public final class Reexecution {
 
   /** A VM at the present moment; null if there was none so far. */
   public @Nullable Vm vm(String vm) {
-    return machine.knowsVm(vm) ? machine.vm(vm) : null;
+    return shelf.takeBack(vm, nextMoment()) ? machine.vm(vm) : null;
   }
 
   TimelineListener listener() {
@@ -239,7 +254,7 @@ public final class Reexecution {
   }
 
   private void meetVm(String vm, int fd) {
-    if (machine.knowsVm(vm)) {
+    if (shelf.takeBack(vm, nextMoment())) {
       return;
     }
     Machine.Sighting sighting = machine.seeVm(vm, fd);
@@ -249,7 +264,7 @@ public final class Reexecution {
   }
 
   private void meetVcpu(String vcpu, String vm, int fd, int moment) {
-    if (machine.knowsVcpu(vcpu)) {
+    if (shelf.takeBack(vm, nextMoment()) && machine.knowsVcpu(vcpu)) {
       return;
     }
     Machine.Sighting sighting = machine.seeVcpu(vcpu, vm, fd, moment);

@@ -22,6 +22,10 @@ final class Scores {
 
   private final TimelineListener listener;
   private final SequencedMap<String, Counts> lanes = new LinkedHashMap<>();
+
+  /** Of lanes that were put away: they count in every sum, but are no longer told apart. */
+  private Counts putAway = new Counts();
+
   private final List<Divergence> divergences = new ArrayList<>();
   private final List<Synthesized> synthesized = new ArrayList<>();
   private long unread;
@@ -34,6 +38,7 @@ final class Scores {
   Scores copy(TimelineListener other) {
     Scores copy = new Scores(other);
     lanes.forEach((lane, counts) -> copy.lanes.put(lane, counts.copy()));
+    copy.putAway = putAway.copy();
     copy.divergences.addAll(divergences);
     copy.synthesized.addAll(synthesized);
     copy.unread = unread;
@@ -55,6 +60,13 @@ final class Scores {
     Counts copy() {
       return new Counts(calls.copy(), runs.copy(), fields.copy(), divergences.copy());
     }
+
+    void add(Counts other) {
+      calls.add(other.calls);
+      runs.add(other.runs);
+      fields.add(other.fields);
+      divergences.add(other.divergences);
+    }
   }
 
   /** How many there are, how many were compared, and how many were as predicted. */
@@ -69,6 +81,12 @@ final class Scores {
       copy.compared = compared;
       copy.agree = agree;
       return copy;
+    }
+
+    private void add(Count other) {
+      total += other.total;
+      compared += other.compared;
+      agree += other.agree;
     }
 
     void meet(long more) {
@@ -97,6 +115,14 @@ final class Scores {
       lanes.put(name, counts);
     }
     return counts;
+  }
+
+  /** The lane is put away; what it counted stays in the sums. */
+  void putAway(String lane) {
+    Counts counts = lanes.remove(lane);
+    if (counts != null) {
+      putAway.add(counts);
+    }
   }
 
   Count calls(String lane) {
@@ -258,7 +284,7 @@ final class Scores {
   }
 
   private Tally sum(Predicate<String> asked, Function<Counts, Count> which) {
-    Tally sum = Tally.ZERO;
+    Tally sum = which.apply(putAway).tally();
     for (var lane : lanes.entrySet()) {
       if (asked.test(lane.getKey())) {
         sum = sum.plus(which.apply(lane.getValue()).tally());

@@ -84,6 +84,11 @@ final class StoreVerbsTest {
     for (String moment : List.of("0", "2047", "5000", "9999", "seq:1500", "seq:2000", "12733")) {
       same("scn_d", "state", "--at", moment, "--format", "json");
     }
+    // vCPUs of VMs that were closed long before, by name and by number.
+    same("scn_d", "state", "--at", "12733", "--vcpu", "vm3/vcpu0");
+    same("scn_d", "state", "--at", "12000", "--vcpu", "0", "--format", "json");
+    assertThat(run("reproject").status()).isZero();
+    same("scn_d", "state", "--at", "12733", "--vcpu", "vm3/vcpu0");
     CommandLines.Ended unknown = run("state", "scn_d", "--at", "99999999");
     assertThat(unknown.status()).isEqualTo(2);
     assertThat(unknown.err()).contains("FL-402");

@@ -2,8 +2,13 @@ package dev.faultline.ingest;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.faultline.Bytes;
 import dev.faultline.store.CheckpointProbe;
 import dev.faultline.store.ReplayState;
+import dev.faultline.store.StateComparison;
+import dev.faultline.timeline.ClosedVm;
+import dev.faultline.timeline.ClosedVms;
+import dev.faultline.timeline.Divergence;
 import dev.faultline.timeline.Reexecution;
 import dev.faultline.timeline.TimelineListener;
 import dev.faultline.timeline.Verification;
@@ -11,19 +16,31 @@ import dev.faultline.trace.KernelFacts;
 import dev.faultline.trace.Observation;
 import dev.faultline.trace.ObservationReader;
 import dev.faultline.trace.RecordedCalls;
-import dev.faultline.vcpu.Vcpu;
+import dev.faultline.vcpu.Recorded;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * A state that was kept before line k, read back, and fed the rest, ends as a replay from the
- * beginning does. By default k goes through every shipped recording in strides; with {@code
- * -Dfaultline.store.long=true} it is every line of every recording.
+ * A checkpoint at each line k of a recording, and the rest, is the replay from the beginning.
+ *
+ * <p>To replay the rest from each k would take the square of a recording's length. Two replays show
+ * the same. One goes undisturbed. The other is a relay: before <em>every</em> line its state is
+ * kept as bytes and thrown away, and what was read back goes on. At each k both must be equal field
+ * by field, so that the checkpoint of k is the state of k and one more step from it leads to that
+ * of k + 1; and at the end they must have found the same. What a checkpoint left out, the relay
+ * would have lost at every line, wherever it matters later. From some k the rest is replayed as
+ * well, without keeping anything on the way.
+ *
+ * <p>The relay puts closed VMs away, the replay it is held against at the end does not.
+ *
+ * <p>With {@code -Dfaultline.store.long=true}: every recording that is at hand.
  */
 final class CheckpointProperty {
-  private static final int POINTS = 12;
+  private static final int RESTS = 6;
 
   static List<RecordingSource> recordings() {
     List<RecordingSource> all = Recordings.all();
@@ -35,63 +52,94 @@ final class CheckpointProperty {
             .toList();
   }
 
+  /** A replay, and the VMs that it put away. */
+  private static final class Lane implements ClosedVms {
+    private final TreeMap<String, ClosedVm> putAway = new TreeMap<>();
+    private Reexecution reexecution;
+    private Descriptors descriptors;
+
+    Lane(RecordingSource source) {
+      reexecution =
+          new Reexecution("t", KernelFacts.model(source.readFacts()), TimelineListener.NONE);
+      reexecution.shelf().know(this);
+      descriptors = new Descriptors(reexecution);
+    }
+
+    @Override
+    public @Nullable ClosedVm find(String vm, int moment) {
+      return putAway.get(vm);
+    }
+
+    void step(Observation line) {
+      Recorded fact = RecordedCalls.convert(line, reexecution.nextMoment());
+      reexecution.accept(fact);
+      ClosedVm gone = descriptors.follow(line, fact);
+      if (gone != null) {
+        putAway.put(gone.vm().name(), CheckpointProbe.keepAndReadBack(gone));
+        descriptors.putAway(gone);
+      }
+    }
+
+    /** Goes on with what was read back. */
+    void resume(ReplayState state) {
+      reexecution = state.reexecution();
+      descriptors = new Descriptors(reexecution, state);
+    }
+  }
+
   @ParameterizedTest
   @MethodSource("recordings")
-  void a_kept_state_and_the_rest_are_the_whole(RecordingSource source) {
+  void a_checkpoint_at_each_line_and_the_rest_are_the_whole(RecordingSource source) {
     List<Observation> lines = new ArrayList<>();
     try (ObservationReader reader = source.open()) {
       reader.forEachRemaining(lines::add);
     }
+    Verification expected = whole(source, lines);
+    Lane live = new Lane(source);
+    Lane relay = new Lane(source);
+    int stride = Math.max(1, lines.size() / RESTS);
+    for (int k = 0; k < lines.size(); k++) {
+      Bytes kept = CheckpointProbe.keep(relay.descriptors.state());
+      relay.resume(CheckpointProbe.readBack(kept, live.reexecution.index(), relay));
+      assertThat(StateComparison.difference(live.descriptors.state(), relay.descriptors.state()))
+          .as("the state before line %s", k)
+          .isEmpty();
+      if (k % stride == 0) {
+        rest(source, kept, live, lines.subList(k, lines.size()), expected);
+      }
+      live.step(lines.get(k));
+      relay.step(lines.get(k));
+    }
+    assertThat(StateComparison.difference(live.descriptors.state(), relay.descriptors.state()))
+        .isEmpty();
+    assertThat(live.reexecution.result()).isEqualTo(expected);
+    assertSame(relay.reexecution.result(), expected);
+  }
+
+  private static Verification whole(RecordingSource source, List<Observation> lines) {
     Reexecution whole =
         new Reexecution("t", KernelFacts.model(source.readFacts()), TimelineListener.NONE);
-    List<Kept> kept = new ArrayList<>();
-    int stride =
-        Boolean.getBoolean("faultline.store.long") ? 1 : Math.max(1, lines.size() / POINTS);
-    for (int k = 0; k < lines.size(); k++) {
-      if (k % stride == 0) {
-        keep(whole, k, kept);
-      }
-      whole.accept(RecordedCalls.convert(lines.get(k), whole.nextMoment()));
-      // Few at a time, or long recordings would not fit.
-      if (kept.size() > POINTS * 2) {
-        kept.removeFirst();
-      }
-    }
-    Verification expected = whole.result();
-    assertThat(kept).isNotEmpty();
-    for (Kept each : kept) {
-      Reexecution rest = each.state().reexecution().fork(TimelineListener.NONE);
-      for (Observation line : lines.subList(each.line(), lines.size())) {
-        rest.accept(RecordedCalls.convert(line, rest.nextMoment()));
-      }
-      Verification found = rest.result();
-      assertThat(found.calls()).as("from line %s", each.line()).isEqualTo(expected.calls());
-      assertThat(found.runs()).as("from line %s", each.line()).isEqualTo(expected.runs());
-      assertThat(found.fields()).as("from line %s", each.line()).isEqualTo(expected.fields());
-      assertThat(expected.divergences())
-          .endsWith(found.divergences().toArray(new dev.faultline.timeline.Divergence[0]));
-      assertThat(words(rest)).as("from line %s", each.line()).isEqualTo(words(whole));
-    }
+    lines.forEach(line -> whole.accept(RecordedCalls.convert(line, whole.nextMoment())));
+    return whole.result();
   }
 
-  /** A state, and the line that is next. */
-  private record Kept(int line, ReplayState state) {}
-
-  private static void keep(Reexecution whole, int line, List<Kept> kept) {
-    ReplayState back =
-        CheckpointProbe.keepAndReadBack(
-            new ReplayState(whole.withoutFindings(), List.of("a"), "b"), whole.index());
-    if (back != null) {
-      kept.add(new Kept(line, back));
-    }
+  private static void rest(
+      RecordingSource source,
+      Bytes kept,
+      Lane live,
+      List<Observation> lines,
+      Verification expected) {
+    Lane rest = new Lane(source);
+    rest.putAway.putAll(live.putAway);
+    rest.resume(CheckpointProbe.readBack(kept, live.reexecution.index(), rest));
+    lines.forEach(rest::step);
+    assertSame(rest.reexecution.result(), expected);
   }
 
-  /** The states as bytes: two that are equal are kept alike. */
-  private static List<String> words(Reexecution reexecution) {
-    List<String> words = new ArrayList<>();
-    for (Vcpu vcpu : reexecution.vcpus().values()) {
-      words.add(vcpu.name() + " " + CheckpointProbe.plain(vcpu));
-    }
-    return words;
+  private static void assertSame(Verification found, Verification expected) {
+    assertThat(found.calls()).isEqualTo(expected.calls());
+    assertThat(found.runs()).isEqualTo(expected.runs());
+    assertThat(found.fields()).isEqualTo(expected.fields());
+    assertThat(expected.divergences()).endsWith(found.divergences().toArray(new Divergence[0]));
   }
 }
