@@ -42,7 +42,8 @@ public final class StoredBytes {
 
   /** Reads a checkpoint; null if it is damaged. */
   public static @Nullable Object readCheckpoint(byte[] bytes) {
-    return CheckpointCodec.read(Bytes.wrap(bytes), NOTHING_EARLIER, dev.faultline.timeline.ClosedVms.NONE);
+    return CheckpointCodec.read(
+        Bytes.wrap(bytes), NOTHING_EARLIER, dev.faultline.timeline.ClosedVms.NONE);
   }
 
   /** A small checkpoint. */
