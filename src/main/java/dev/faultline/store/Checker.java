@@ -252,6 +252,11 @@ final class Checker {
 
   static @Nullable Damage orphans(Rows rows) {
     long lost = rows.orphans();
-    return lost == 0 ? null : new Damage("", 0, lost + " rows belong to no timeline");
+    return lost == 0
+        ? null
+        : new Damage(
+            "",
+            0,
+            lost + " rows belong to no timeline, or have numbers that the store has yet to give");
   }
 }

@@ -254,11 +254,20 @@ final class JdbcRows extends JdbcDerivedRows implements Rows {
   }
 
   @Override
-  public void replace(List<Page> old, PackedPage merged) {
-    database.work(c -> {
+  public boolean replace(List<Page> old, PackedPage merged) {
+    return tried(c -> {
       for (Page page : old) {
+        // Its row first: of two that want it, the other waits, and then finds none.
+        int own =
+            Sql.update(
+                c,
+                "DELETE FROM page WHERE first_event = ? AND events = ?",
+                page.firstEvent(),
+                page.events());
+        if (own != 1) {
+          return false;
+        }
         Sql.update(c, "DELETE FROM segment WHERE page = ?", page.firstEvent());
-        Sql.update(c, "DELETE FROM page WHERE first_event = ?", page.firstEvent());
       }
       insert(c, List.of(merged));
       database.appended();
@@ -480,7 +489,12 @@ final class JdbcRows extends JdbcDerivedRows implements Rows {
               "SELECT COUNT(*) FROM stream WHERE timeline NOT IN (SELECT id FROM timeline)",
               "SELECT COUNT(*) FROM page WHERE timeline NOT IN (SELECT id FROM timeline)",
               "SELECT COUNT(*) FROM segment WHERE stream NOT IN (SELECT id FROM stream)",
-              "SELECT COUNT(*) FROM segment WHERE page NOT IN (SELECT first_event FROM page)")) {
+              "SELECT COUNT(*) FROM segment WHERE page NOT IN (SELECT first_event FROM page)",
+              "SELECT ABS(COUNT(*) - 1) FROM clock WHERE id = 1",
+              "SELECT COUNT(*) FROM clock WHERE id <> 1",
+              "SELECT COUNT(*) FROM page, clock WHERE first_event + events > next_event",
+              "SELECT COUNT(*) FROM timeline t, clock c WHERE t.id >= c.next_id",
+              "SELECT COUNT(*) FROM stream s, clock c WHERE s.id >= c.next_id")) {
         Long found = Sql.first(c, row -> row.getLong(1), sql);
         all += found == null ? 0 : found;
       }

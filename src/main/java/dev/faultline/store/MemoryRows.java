@@ -104,12 +104,16 @@ final class MemoryRows implements Rows {
   }
 
   @Override
-  public synchronized void replace(List<Page> old, PackedPage merged) {
+  public synchronized boolean replace(List<Page> old, PackedPage merged) {
+    if (!old.stream().allMatch(page -> page.equals(pages.get(page.firstEvent())))) {
+      return false;
+    }
     for (Page page : old) {
       pages.remove(page.firstEvent());
       segments.remove(page.firstEvent());
     }
     put(merged.page(), merged.segments());
+    return true;
   }
 
   @Override

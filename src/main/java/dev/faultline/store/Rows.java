@@ -174,8 +174,8 @@ interface Rows extends DerivedRows, AutoCloseable {
    */
   boolean append(Append append);
 
-  /** Puts one page in the place of several neighbours. */
-  void replace(List<Page> old, PackedPage merged);
+  /** Puts one page in the place of several neighbours; false if another was first. */
+  boolean replace(List<Page> old, PackedPage merged);
 
   /** Pages of a timeline that reach beyond a moment, in order. */
   List<Page> pages(long timeline, int moment, int most);
@@ -212,7 +212,10 @@ interface Rows extends DerivedRows, AutoCloseable {
    */
   @Nullable Bytes hashBefore(Stream stream, long first);
 
-  /** Whether there are pages, segments or streams of no timeline. */
+  /**
+   * How many pages, segments and streams are of no timeline, or have numbers that were not given
+   * yet.
+   */
   long orphans();
 
   /** Takes a timeline and everything of it away. */

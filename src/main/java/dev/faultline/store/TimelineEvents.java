@@ -2,6 +2,7 @@ package dev.faultline.store;
 
 import dev.faultline.store.Rows.PackedPage;
 import dev.faultline.store.Rows.Page;
+import dev.faultline.store.Rows.Segment;
 import dev.faultline.store.Rows.Timeline;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -30,6 +31,8 @@ public final class TimelineEvents implements Iterator<StoredEvent> {
   private int before;
   private long timeline;
   private boolean more;
+  private int given;
+  private @Nullable Page gone;
   private @Nullable PageReader page;
   private @Nullable StoredEvent next;
 
@@ -70,7 +73,7 @@ public final class TimelineEvents implements Iterator<StoredEvent> {
         page = null;
         pages.clear();
         more = false;
-      } else {
+      } else if (page.event().moment() >= given || page.event().type().isLastOfMoment()) {
         next = page.event();
       }
     }
@@ -128,7 +131,17 @@ public final class TimelineEvents implements Iterator<StoredEvent> {
       }
     }
     Page read = pages.remove();
-    page = new PageReader(new PackedPage(read, rows.segments(read.firstEvent())));
+    List<Segment> segments = rows.segments(read.firstEvent());
+    if (segments.isEmpty() && !read.equals(gone)) {
+      // It was put together with its neighbours since; what was given of them is passed over.
+      gone = read;
+      given = read.firstMoment();
+      from = read.firstMoment();
+      more = true;
+      pages.clear();
+      return nextPage();
+    }
+    page = new PageReader(new PackedPage(read, segments));
     return true;
   }
 }

@@ -2,9 +2,11 @@ package dev.faultline.store;
 
 import dev.faultline.store.Rows.PackedPage;
 import dev.faultline.store.Rows.Page;
+import dev.faultline.store.Rows.Segment;
 import dev.faultline.store.Rows.Timeline;
 import java.util.ArrayDeque;
 import java.util.Deque;
+import java.util.List;
 import java.util.Spliterators;
 import java.util.TreeMap;
 import java.util.function.Consumer;
@@ -20,8 +22,9 @@ final class TrackedEvents extends Spliterators.AbstractSpliterator<TrackedEventM
   private final Rows rows;
   private final Deque<Page> pages = new ArrayDeque<>();
   private final TreeMap<Long, String> names = new TreeMap<>();
-  private final long from;
+  private long from;
   private long next;
+  private @Nullable Page gone;
   private @Nullable PageReader page;
 
   TrackedEvents(Rows rows, long from) {
@@ -63,8 +66,16 @@ final class TrackedEvents extends Spliterators.AbstractSpliterator<TrackedEventM
       page = null;
       return false;
     }
+    List<Segment> segments = rows.segments(read.firstEvent());
+    if (segments.isEmpty() && !read.equals(gone)) {
+      // It was put together with its neighbours since; what was given of them is passed over.
+      gone = read;
+      from = Math.max(from, next);
+      pages.clear();
+      return nextPage();
+    }
     next = read.firstEvent();
-    page = new PageReader(new PackedPage(read, rows.segments(read.firstEvent())));
+    page = new PageReader(new PackedPage(read, segments));
     return true;
   }
 

@@ -7,6 +7,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
@@ -201,6 +202,59 @@ abstract class EventStorageContract {
     assertThat(tracked(engine, null)).hasSize(100);
     TrackingToken fortieth = tracked(engine, null).get(39).trackingToken();
     assertThat(tracked(engine, fortieth)).hasSize(60);
+    assertThat(opened.getFirst().check("t", _ -> {}).damage()).isEmpty();
+  }
+
+  @Test
+  void readers_go_on_where_pages_were_put_together_meanwhile() {
+    PackedEventStorageEngine engine = engine();
+    List<String> expected = new ArrayList<>();
+    for (int i = 0; i < 15; i++) {
+      engine.appendEvents(List.of(at("vm1", i, i)));
+      expected.add("vm1" + i);
+    }
+    TimelineEvents events = opened.getFirst().events("t", 0);
+    Iterator<? extends TrackedEventMessage<?>> tracked = engine.readEvents(null, false).iterator();
+    List<String> ofTimeline = new ArrayList<>();
+    List<String> ofAll = new ArrayList<>();
+    for (int i = 0; i < 7; i++) {
+      ofTimeline.add(events.next().text(0));
+      ofAll.add(((StoredEvent) tracked.next().getPayload()).text(0));
+    }
+    for (int i = 15; i < 18; i++) {
+      engine.appendEvents(List.of(at("vm1", i, i)));
+      expected.add("vm1" + i);
+    }
+    events.forEachRemaining(event -> ofTimeline.add(event.text(0)));
+    tracked.forEachRemaining(message -> ofAll.add(((StoredEvent) message.getPayload()).text(0)));
+    assertThat(ofTimeline).isEqualTo(expected);
+    assertThat(ofAll).isEqualTo(expected);
+  }
+
+  @Test
+  void writers_of_short_pages_at_once_lose_nothing() {
+    PackedEventStorageEngine engine = engine();
+    engine.appendEvents(List.of(at("vm0", 0, 0)));
+    List<CompletableFuture<Void>> writers = new ArrayList<>();
+    for (String lane : List.of("vm1", "vm2")) {
+      writers.add(
+          CompletableFuture.runAsync(() -> {
+            int done = 0;
+            while (done < 40) {
+              Rows.Timeline now = engine.rows().timeline("t");
+              try {
+                engine.appendEvents(List.of(at(lane, done, now == null ? 0 : now.nextMoment())));
+                done++;
+              } catch (ConcurrencyException _) {
+                // The other was first.
+              }
+            }
+          }));
+    }
+    writers.forEach(CompletableFuture::join);
+    assertThat(stream(engine, "vm1", 0)).hasSize(40);
+    assertThat(stream(engine, "vm2", 0)).hasSize(40);
+    assertThat(tracked(engine, null)).hasSize(81);
     assertThat(opened.getFirst().check("t", _ -> {}).damage()).isEmpty();
   }
 
