@@ -20,10 +20,11 @@ import org.junit.jupiter.api.io.TempDir;
 /**
  * Imports are killed (SIGKILL) at random points, over and over, each time begun anew: nothing that
  * was said to be on disk is lost, and in the end every byte is as after an undisturbed import. With
- * {@code -Dfaultline.store.long=true} two hundred times.
+ * {@code -Dfaultline.store.long=true} two hundred times, or as often as {@code
+ * -Dfaultline.store.kills} says.
  */
 final class KilledImportProperty {
-  private static final Path RECORDING = Path.of("timelines", "fuzz-restore-order");
+  private static final Path RECORDING = Path.of("timelines", "scn_d");
   private static final long SEED = 9;
 
   @TempDir Path folder;
@@ -31,7 +32,8 @@ final class KilledImportProperty {
   private final SplittableRandom random = new SplittableRandom(SEED);
 
   private static int kills() {
-    return Boolean.getBoolean("faultline.store.long") ? 200 : 3;
+    return Integer.getInteger(
+        "faultline.store.kills", Boolean.getBoolean("faultline.store.long") ? 200 : 3);
   }
 
   private Process child(String store) throws IOException {
@@ -100,6 +102,7 @@ final class KilledImportProperty {
       IntegrityReport found = undisturbed(place);
       assertThat(found.damage()).isEmpty();
       assertThat(found.head()).as("seed %s, after kill %s", SEED, done).isEqualTo(expected.head());
+      say(done);
     }
   }
 
@@ -120,10 +123,18 @@ final class KilledImportProperty {
       IntegrityReport found = undisturbed(place);
       assertThat(found.damage()).isEmpty();
       assertThat(found.head()).isEqualTo(expected.head());
+      say(i + 1);
       try (TimelineStore store = TimelineStore.open(StoreLocation.of(place))) {
         store.remove("t");
         assertThat(store.orphans()).isNull();
       }
+    }
+  }
+
+  /** A long run tells how far it is. */
+  private static void say(int kills) {
+    if (kills() > 3) {
+      System.err.println("kills survived: " + kills);
     }
   }
 
