@@ -7,13 +7,20 @@ import java.sql.Connection;
 import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collection;
+import java.util.Collections;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /** Rows in H2 or PostgreSQL. */
 final class JdbcRows extends JdbcDerivedRows implements Rows {
   /** The longest column of bytes that H2 takes. */
   private static final int PIECE_SIZE = 1 << 20;
+
+  private static final int LANES_AT_ONCE = 64;
 
   private static final String TIMELINE =
       "SELECT id, name, parent, fork_moment, next_moment, seal FROM timeline ";
@@ -128,6 +135,27 @@ final class JdbcRows extends JdbcDerivedRows implements Rows {
   }
 
   @Override
+  public List<Stream> streams(long timeline, Collection<String> lanes) {
+    List<String> wanted = List.copyOf(lanes);
+    return database.work(c -> {
+      List<Stream> all = new ArrayList<>();
+      for (int from = 0; from < wanted.size(); from += LANES_AT_ONCE) {
+        List<String> some = wanted.subList(from, Math.min(from + LANES_AT_ONCE, wanted.size()));
+        List<@Nullable Object> parameters = new ArrayList<>(some);
+        parameters.addFirst(timeline);
+        String marks = String.join(", ", Collections.nCopies(some.size(), "?"));
+        all.addAll(
+            Sql.list(
+                c,
+                JdbcRows::streamOf,
+                STREAM + "WHERE timeline = ? AND lane IN (" + marks + ")",
+                parameters.toArray()));
+      }
+      return all;
+    });
+  }
+
+  @Override
   public @Nullable Stream stream(long timeline, String lane) {
     return database.<@Nullable Stream>work(c ->
         Sql.first(
@@ -158,37 +186,26 @@ final class JdbcRows extends JdbcDerivedRows implements Rows {
 
   /** The heads of the streams, by compare and set. */
   private static boolean heads(Connection c, Append append) throws SQLException {
+    Map<Long, Stream> seen = new HashMap<>();
+    append.streamsBefore().forEach(stream -> seen.put(stream.id(), stream));
     List<Stream> fresh = new ArrayList<>();
+    List<@Nullable Object[]> grown = new ArrayList<>();
     for (Stream after : append.streamsAfter()) {
-      Stream before = before(append, after.id());
+      Stream before = seen.getOrDefault(after.id(), after);
       if (before.next() == before.base() && before.base() == 0) {
         fresh.add(after);
       } else {
-        int grown =
-            Sql.update(
-                c,
-                "UPDATE stream SET next_seq = ?, hash = ?, seal = ? WHERE id = ? AND next_seq = ?",
-                after.next(),
-                after.hash(),
-                after.seal(),
-                after.id(),
-                before.next());
-        if (grown != 1) {
-          return false;
-        }
+        grown.add(
+            new Object[] {after.next(), after.hash(), after.seal(), after.id(), before.next()});
       }
     }
     insertStreams(c, fresh);
-    return true;
-  }
-
-  private static Stream before(Append append, long id) throws SQLException {
-    for (Stream each : append.streamsBefore()) {
-      if (each.id() == id) {
-        return each;
-      }
-    }
-    throw new SQLException("stream " + id + " was not seen before it grew");
+    int[] found =
+        Sql.batch(
+            c,
+            "UPDATE stream SET next_seq = ?, hash = ?, seal = ? WHERE id = ? AND next_seq = ?",
+            grown);
+    return Arrays.stream(found).allMatch(rows -> rows == 1);
   }
 
   private boolean pages(Connection c, Append append) throws SQLException {

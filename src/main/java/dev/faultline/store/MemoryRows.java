@@ -2,6 +2,7 @@ package dev.faultline.store;
 
 import dev.faultline.Bytes;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
@@ -62,6 +63,13 @@ final class MemoryRows implements Rows {
     return streams.values().stream()
         .filter(s -> s.timeline() == timeline)
         .sorted(Comparator.comparing(Stream::lane))
+        .toList();
+  }
+
+  @Override
+  public synchronized List<Stream> streams(long timeline, Collection<String> wanted) {
+    return streams.values().stream()
+        .filter(s -> s.timeline() == timeline && wanted.contains(s.lane()))
         .toList();
   }
 

@@ -122,10 +122,15 @@ final class PackedEventStorageEngine implements EventStorageEngine {
     if (first.type().isDecided() && first.moment() != timeline.nextMoment()) {
       throw conflict(name, "the next moment to be " + timeline.nextMoment());
     }
-    Packer packer = new Packer(timeline, lane -> rows.stream(timeline.id(), lane), rows::newId);
     Map<String, String> lanes = new HashMap<>();
     for (StoredEventMessage message : messages) {
-      String lane = lanes.computeIfAbsent(message.getAggregateIdentifier(), LaneEvent::laneOf);
+      lanes.computeIfAbsent(message.getAggregateIdentifier(), LaneEvent::laneOf);
+    }
+    Map<String, Rows.Stream> streams = new HashMap<>();
+    rows.streams(timeline.id(), lanes.values()).forEach(s -> streams.put(s.lane(), s));
+    Packer packer = new Packer(timeline, streams::get, rows::newId);
+    for (StoredEventMessage message : messages) {
+      String lane = lanes.getOrDefault(message.getAggregateIdentifier(), "");
       Packer.Gap gap =
           packer.add(lane, message.getSequenceNumber(), message.getPayload(), message.extra());
       if (gap != null) {

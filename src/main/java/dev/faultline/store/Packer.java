@@ -10,8 +10,9 @@ import dev.faultline.store.Rows.Timeline;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Comparator;
+import java.util.HashMap;
 import java.util.List;
-import java.util.TreeMap;
+import java.util.Map;
 import java.util.function.Function;
 import java.util.function.LongSupplier;
 import org.jspecify.annotations.Nullable;
@@ -33,7 +34,7 @@ final class Packer {
   private final Timeline before;
   private final Function<String, @Nullable Stream> known;
   private final LongSupplier newId;
-  private final TreeMap<String, Lane> lanes = new TreeMap<>();
+  private final Map<String, Lane> lanes = new HashMap<>();
   private final List<Lane> inOrder = new ArrayList<>();
   private final List<Draft> drafts = new ArrayList<>();
   private final PageRule rule = new PageRule();
@@ -109,7 +110,7 @@ final class Packer {
   /** The events of a lane in a page. */
   private static final class Run {
     private final List<StoredEvent> events = new ArrayList<>();
-    private final List<@Nullable EventExtra> extras = new ArrayList<>();
+    private final Map<Integer, EventExtra> extras = new HashMap<>();
     private final List<Part> parts = new ArrayList<>();
     private final List<Segment> segments = new ArrayList<>();
 
@@ -120,7 +121,7 @@ final class Packer {
           parts.add(new Part(part));
           part = new PartWriter();
         }
-        part.add(events.get(i), extras.get(i));
+        part.add(events.get(i), extras.isEmpty() ? null : extras.get(i));
       }
       parts.add(new Part(part));
       events.clear();
@@ -151,8 +152,10 @@ final class Packer {
         lanes.add(lane);
         runs.add(run);
       }
+      if (extra != null) {
+        run.extras.put(run.events.size(), extra);
+      }
       run.events.add(event);
-      run.extras.add(extra);
       events++;
       if (event.type().isFirstOfLine()) {
         long seq = event.number(0);
@@ -203,7 +206,9 @@ final class Packer {
     List<Run> runs = new ArrayList<>();
     drafts.forEach(page -> runs.addAll(page.runs));
     stream(runs).forEach(Run::encode);
-    List<Stream> after = stream(lanes.values()).map(Lane::chain).toList();
+    List<Lane> byName =
+        inOrder.stream().sorted(Comparator.comparing(lane -> lane.before.lane())).toList();
+    List<Stream> after = stream(byName).map(Lane::chain).toList();
     return new Append(
         before,
         before.grown(nextMoment),

@@ -1,6 +1,7 @@
 package dev.faultline.store;
 
 import dev.faultline.Bytes;
+import java.util.Collection;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
@@ -164,6 +165,9 @@ interface Rows extends DerivedRows, AutoCloseable {
   List<Stream> streams(long timeline);
 
   @Nullable Stream stream(long timeline, String lane);
+
+  /** Those of these lanes that there are. */
+  List<Stream> streams(long timeline, Collection<String> lanes);
 
   @Nullable Stream stream(long id);
 

@@ -49,17 +49,18 @@ final class Sql {
     }
   }
 
-  static void batch(Connection connection, String sql, List<@Nullable Object[]> rows)
+  /** How many rows each did something to. */
+  static int[] batch(Connection connection, String sql, List<@Nullable Object[]> rows)
       throws SQLException {
     if (rows.isEmpty()) {
-      return;
+      return new int[0];
     }
     try (PreparedStatement statement = connection.prepareStatement(sql)) {
       for (@Nullable Object[] row : rows) {
         set(statement, row);
         statement.addBatch();
       }
-      statement.executeBatch();
+      return statement.executeBatch();
     }
   }
 
