@@ -97,6 +97,25 @@ public enum CallCheck implements Check {
       "XSTATE_BV cannot name state that KVM does not support",
       "fpu_copy_uabi_to_guest_fpstate()",
       "xstate_bv & ~supported_xcr0"),
+  XSAVE_COMPACTED(
+      "The area is in the standard form, not the compacted one",
+      "validate_user_xstate_header()",
+      "xcomp_bv"),
+  XSAVE_HEADER_RESERVED(
+      "The rest of the header is zero", "validate_user_xstate_header()", "reserved"),
+  XSAVE_MXCSR(
+      "MXCSR has no reserved bit where x87, SSE or AVX state is given",
+      "copy_uabi_to_xstate()",
+      "mxcsr & ~mxcsr_feature_mask"),
+  GUEST_DEBUG_BUSY(
+      "An exception can be injected only where none is pending",
+      "kvm_arch_vcpu_ioctl_set_guest_debug()",
+      "kvm_is_exception_pending()"),
+  VAPIC_NO_MEMORY(
+      "The page is in a memory slot",
+      "kvm_lapic_set_vapic_addr()",
+      "kvm_gfn_to_hva_cache_init() fails"),
+  TPR_REPORTING_FLAGS("No flag is defined", "vcpu_ioctl_tpr_access_reporting()", "tac->flags"),
   LAPIC_NOT_IN_KERNEL(
       "The local APIC is not in the kernel", "kvm_arch_vcpu_ioctl()", "!lapic_in_kernel"),
   LAPIC_X2APIC_ID(

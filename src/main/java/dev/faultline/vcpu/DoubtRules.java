@@ -9,6 +9,17 @@ import dev.faultline.kvm.KvmVcpuEvents;
  * what a call did: the recording is the fact, so whatever the call may have written is unknown.
  */
 final class DoubtRules {
+  private static final FieldSet EXCEPTION =
+      FieldSet.of(
+          KvmVcpuEvents.LAYOUT.count(),
+          EventsFields.EXCEPTION_PENDING,
+          EventsFields.EXCEPTION_INJECTED,
+          EventsFields.EXCEPTION_NR,
+          EventsFields.EXCEPTION_HAS_ERROR_CODE,
+          EventsFields.EXCEPTION_ERROR_CODE,
+          EventsFields.HAS_PAYLOAD,
+          EventsFields.PAYLOAD);
+
   private DoubtRules() {}
 
   /** What a trace prints of the general or special registers. */
@@ -54,6 +65,7 @@ final class DoubtRules {
       case NMI, INTERRUPT -> v.withEvents(v.events().forgetAll(m));
       case ENABLE_CAP -> v.withProgress(v.progress().withEnlightenedVmcs(Answer.CANNOT_TELL));
       case RUN -> GuestRunRules.doubted(v, m);
+      case SET_GUEST_DEBUG -> v.withEvents(v.events().forget(EXCEPTION, m));
       default -> v;
     };
   }
@@ -95,6 +107,16 @@ final class DoubtRules {
   static Vcpu mayLeave(Vcpu v, int m) {
     Nested.Mode mode = v.nested().mode();
     return mode.vmxonAnywhere().isNo() && mode.guestMode().isNo() ? v : everything(v, m, true);
+  }
+
+  /** INIT was accepted: it resets the vCPU, but for what only power-on resets. */
+  static Vcpu reset(Vcpu v, int m) {
+    Vcpu next = sregs(everything(v, m, false), m);
+    Vcpu.Registers r = next.registers();
+    return MsrRules.doubt(
+        next.withRegisters(
+            r.withDebugregs(r.debugregs().forgetAll(m)).withXsave(r.xsave().forgetAll(m))),
+        m);
   }
 
   /** A call that may have left L2: registers, queues and nested state are all in doubt. */

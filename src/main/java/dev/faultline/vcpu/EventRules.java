@@ -4,6 +4,7 @@ import dev.faultline.Bytes;
 import dev.faultline.FieldSet;
 import dev.faultline.kvm.Errno;
 import dev.faultline.kvm.Ioctl;
+import dev.faultline.kvm.KvmCap;
 import dev.faultline.kvm.KvmVcpuEvents;
 import dev.faultline.kvm.VcpuEventFlags;
 import java.util.List;
@@ -31,6 +32,8 @@ final class EventRules {
   private static final int NMI_VECTOR = 2;
   private static final int BREAKPOINT = 3;
   private static final int OVERFLOW = 4;
+  private static final int MOST_NMIS = 2;
+  private static final String WHETHER_SMM = "whether KVM was built with SMM";
   private static final int SHADOW_MOV_SS = 1;
   private static final int SHADOW_STI = 2;
 
@@ -58,7 +61,8 @@ final class EventRules {
     boolean smi =
         (flags & VcpuEventFlags.KVM_VCPUEVENT_VALID_SMM) != 0
             && (given.smiSmm() != 0 || given.smiPending() != 0);
-    Answer waiting = MpStateRules.waitsForSipi(v);
+    Answer waiting =
+        v.kernel().version().runJudgesInit() ? Answer.NO : MpStateRules.waitsForSipi(v);
     if (smi && waiting.isYes()) {
       return refused(c, EventsCheck.EVENTS_SMM_WHILE_INIT_RECEIVED);
     }
@@ -71,6 +75,9 @@ final class EventRules {
     }
     if (smi && !waiting.isKnown()) {
       return Decision.undecided(applied, "the vCPU's multiprocessing state");
+    }
+    if ((smi || smmFlagsInside(given)) && !hasSmm(v).isKnown()) {
+      return Decision.undecided(applied, WHETHER_SMM);
     }
     if (tripleFault && tripleFaultCap.isNo()) {
       EventsCheck check = EventsCheck.EVENTS_TRIPLE_FAULT_CAP;
@@ -86,6 +93,11 @@ final class EventRules {
       return Decision.undecided(applied, "whether KVM_CAP_X86_TRIPLE_FAULT_EVENT is enabled");
     }
     return Decision.done(applied);
+  }
+
+  private static boolean smmFlagsInside(KvmVcpuEvents given) {
+    return (given.flags() & VcpuEventFlags.KVM_VCPUEVENT_VALID_SMM) != 0
+        && given.smiSmmInsideNmi() != 0;
   }
 
   private static Decision refused(VcpuCommand.SetVcpuEvents c, EventsCheck check) {
@@ -116,7 +128,7 @@ final class EventRules {
     }
     edit.set(EventsFields.NMI_INJECTED, given.nmiInjected() != 0 ? 1 : 0);
     if ((flags & VcpuEventFlags.KVM_VCPUEVENT_VALID_NMI_PENDING) != 0) {
-      edit.set(EventsFields.NMI_PENDING, given.nmiPending() != 0 ? 1 : 0);
+      edit.set(EventsFields.NMI_PENDING, pendingNmis(v, given.nmiPending()));
     }
     edit.set(EventsFields.NMI_MASKED, given.nmiMasked() != 0 ? 1 : 0);
     Vcpu next =
@@ -134,6 +146,25 @@ final class EventRules {
                   .done());
     }
     return next;
+  }
+
+  /** Before 6.4 only whether one is pending is shown; since then there may be two. */
+  private static int pendingNmis(Vcpu v, int given) {
+    int most = v.kernel().version().countsPendingNmis() ? MOST_NMIS : 1;
+    return Math.min(given, most);
+  }
+
+  /** One of two pending NMIs is dropped while NMIs are masked or one is being injected. */
+  private static void nmis(Tracked events, Tracked.Edit reply) {
+    if (!events.is(EventsFields.NMI_PENDING, MOST_NMIS).isYes()) {
+      return;
+    }
+    Answer blocked =
+        events
+            .is(EventsFields.NMI_MASKED, 0)
+            .not()
+            .or(events.is(EventsFields.NMI_INJECTED, 0).not());
+    reply.set(EventsFields.NMI_PENDING, blocked.isYes() ? 1 : MOST_NMIS, blocked.isKnown());
   }
 
   /** VMX keeps one of the two kinds of interrupt shadow; SVM has only one kind. */
@@ -212,6 +243,7 @@ final class EventRules {
     Answer hard = injected.and(events.is(EventsFields.INTERRUPT_SOFT, 0));
     reply.set(EventsFields.INTERRUPT_INJECTED, hard.isYes() ? 1 : 0, hard.isKnown());
     reply.set(EventsFields.INTERRUPT_SOFT, 0);
+    nmis(events, reply);
     reply.set(EventsFields.SIPI_VECTOR, 0);
     Answer smi = v.progress().smiRequested().or(events.is(EventsFields.SMI_PENDING, 0).not());
     reply.set(EventsFields.SMI_PENDING, smi.isYes() ? 1 : 0, smi.isKnown());
@@ -255,6 +287,11 @@ final class EventRules {
     if (!v.vm().settings().tripleFaultEvent().isYes() && !events.knows(EventsFields.TRIPLE_FAULT)) {
       learned = learned.doubt(FieldSet.of(KvmVcpuEvents.LAYOUT.count(), EventsFields.TRIPLE_FAULT));
     }
+    if (events.knows(EventsFields.NMI_PENDING)
+        && e.events().nmiPending() < events.value(EventsFields.NMI_PENDING)) {
+      learned =
+          learned.edit(e.moment()).set(EventsFields.NMI_PENDING, e.events().nmiPending()).done();
+    }
     Vcpu next = v.withEvents(learned);
     if (v.progress().smiRequested().isYes()) {
       next =
@@ -266,12 +303,39 @@ final class EventRules {
     return next;
   }
 
+  static Decision smi(Vcpu v, VcpuCommand.Smi c) {
+    TimelineEvent.SmiRequested done = new TimelineEvent.SmiRequested(c.moment());
+    return hasSmm(v).isYes() ? Decision.done(done) : Decision.undecided(done, WHETHER_SMM);
+  }
+
+  /**
+   * Whether KVM has SMM at all: since 6.2 it can be built without. Then KVM_CAP_X86_SMM is 0; but
+   * so it is where real mode is emulated, and there SMM works.
+   */
+  private static Answer hasSmm(Vcpu v) {
+    MsrState told = v.vm().host().extensions();
+    int cap = KvmCap.KVM_CAP_X86_SMM.number();
+    boolean denied = told.knows(cap) && told.value(cap) == 0;
+    return denied && v.kernel().version().compareTo(KernelVersion.V6_8) >= 0
+        ? Answer.CANNOT_TELL
+        : Answer.YES;
+  }
+
   static Vcpu evolve(Vcpu v, TimelineEvent.SmiRequested e) {
     return v.withProgress(v.progress().withSmiRequested(Answer.YES));
   }
 
   static Vcpu evolve(Vcpu v, TimelineEvent.NmiQueued e) {
-    return v.withEvents(v.events().edit(e.moment()).set(EventsFields.NMI_PENDING, 1).done());
+    Tracked events = v.events();
+    if (!v.kernel().version().countsPendingNmis()
+        || events.is(EventsFields.NMI_PENDING, 0).isYes()) {
+      return v.withEvents(events.edit(e.moment()).set(EventsFields.NMI_PENDING, 1).done());
+    }
+    Tracked.Edit edit = events.edit(e.moment());
+    return v.withEvents(
+        events.knows(EventsFields.NMI_PENDING)
+            ? edit.set(EventsFields.NMI_PENDING, MOST_NMIS).done()
+            : edit.forget(EventsFields.NMI_PENDING).done());
   }
 
   static Vcpu evolve(Vcpu v, TimelineEvent.InterruptQueued e) {

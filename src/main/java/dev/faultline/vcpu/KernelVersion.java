@@ -125,6 +125,19 @@ public enum KernelVersion {
     return tripleFaultEvent;
   }
 
+  /**
+   * KVM_SET_VCPU_EVENTS no longer refuses SMM while the vCPU waits for a SIPI: that is left to
+   * KVM_RUN (6.17; seen on a real 6.18).
+   */
+  public boolean runJudgesInit() {
+    return compareTo(V6_18) >= 0;
+  }
+
+  /** KVM_GET_VCPU_EVENTS counts pending NMIs (since ab2ee212a57b, 6.4). */
+  public boolean countsPendingNmis() {
+    return compareTo(V6_8) >= 0;
+  }
+
   /** Feature MSRs cannot change after the first KVM_RUN (since 0094f62c7eaa). */
   public boolean featureMsrsFrozenByRun() {
     return featureMsrsFrozenByRun;

@@ -6,7 +6,9 @@ import dev.faultline.StructLayout;
 import dev.faultline.kvm.Errno;
 import dev.faultline.kvm.Ioctl;
 import dev.faultline.kvm.KvmLapicState;
+import dev.faultline.kvm.KvmVapicAddr;
 import dev.faultline.x86.ApicBase;
+import java.util.List;
 
 /**
  * KVM_GET_LAPIC and KVM_SET_LAPIC.
@@ -18,6 +20,7 @@ final class LapicRules {
   private static final StructLayout LAYOUT = KvmLapicState.LAYOUT;
   private static final int ID = LAYOUT.indexOf("id");
   private static final int VERSION = LAYOUT.indexOf("version");
+  private static final long KVM_OWN_FROM = 0xfee0_0000L;
   private static final int TPR = LAYOUT.indexOf("tpr");
   private static final int PPR = LAYOUT.indexOf("ppr");
   private static final int LDR = LAYOUT.indexOf("ldr");
@@ -39,7 +42,6 @@ final class LapicRules {
   private static final FieldSet X2APIC = FieldSet.of(LAYOUT.count(), ID, LDR, ICR2, ICR_HIGH);
   private static final int TPR_SHIFT = 4;
   private static final int ID_SHIFT = 24;
-  private static final int CLASS = 0xf0;
 
   private LapicRules() {}
 
@@ -83,7 +85,11 @@ final class LapicRules {
     if (before.knows(VERSION)) {
       stored = stored.edit(e.moment()).set(VERSION, before.value(VERSION)).done();
     }
-    stored = stored.edit(e.moment()).set(PPR, priority(e.lapic())).done();
+    // KVM computes it before it has counted the interrupts in service that it was just given.
+    stored =
+        inService(e.lapic())
+            ? stored.edit(e.moment()).forget(PPR).done()
+            : stored.edit(e.moment()).set(PPR, e.lapic().tpr() & 0xff).done();
     if (e.lapic().tmict() == 0) {
       stored = stored.edit(e.moment()).set(TMCCT, 0).done();
     }
@@ -96,17 +102,39 @@ final class LapicRules {
         .withRegisters(v.registers().withSregs(sregs));
   }
 
-  /** The processor priority: the higher of the task's and of the interrupt in service. */
-  private static long priority(KvmLapicState lapic) {
-    int inService = 0;
-    for (int word = KvmLapicState.VECTOR_WORDS - 1; word >= 0 && inService == 0; word--) {
-      int bits = lapic.isr(word);
-      if (bits != 0) {
-        inService = word * Integer.SIZE + Integer.SIZE - 1 - Integer.numberOfLeadingZeros(bits);
-      }
+  /** KVM_SET_VAPIC_ADDR: where the guest has its page of the task priority, 0 for nowhere. */
+  static Decision setVapicAddr(Vcpu v, VcpuCommand.Other c) {
+    TimelineEvent.CallNoted noted = new TimelineEvent.CallNoted(c.moment(), c.ioctl());
+    Answer inKernel = v.vm().irqchip().lapicInKernel();
+    if (inKernel.isNo()) {
+      return DeviceRules.refused(
+          c.moment(), c.ioctl(), Errno.EINVAL, CallCheck.LAPIC_NOT_IN_KERNEL);
     }
-    int tpr = lapic.tpr() & 0xff;
-    return (tpr & CLASS) >= (inService & CLASS) ? tpr : inService & CLASS;
+    if (!inKernel.isKnown() || c.payload().size() != KvmVapicAddr.SIZE) {
+      return Decision.undecided(noted, "whether the local APIC is in the kernel");
+    }
+    long address = new KvmVapicAddr(c.payload()).vapicAddr();
+    List<Vm.Slot> slots = v.vm().slots();
+    if (address == 0) {
+      return Decision.done(noted);
+    }
+    // Slots that KVM makes for itself lie right below 4 GiB.
+    if (slots == null || (address >= KVM_OWN_FROM && address >>> Integer.SIZE == 0)) {
+      return Decision.undecided(noted, "the memory slots");
+    }
+    long last = address + Integer.BYTES - 1;
+    return slots.stream().anyMatch(s -> s.holds(address))
+            && slots.stream().anyMatch(s -> s.holds(last))
+        ? Decision.done(noted)
+        : DeviceRules.refused(c.moment(), c.ioctl(), Errno.EINVAL, CallCheck.VAPIC_NO_MEMORY);
+  }
+
+  private static boolean inService(KvmLapicState lapic) {
+    int any = 0;
+    for (int word = 0; word < KvmLapicState.VECTOR_WORDS; word++) {
+      any |= lapic.isr(word);
+    }
+    return any != 0;
   }
 
   /** KVM_X86_SETUP_MCE and an irqchip in userspace change what version is reported. */

@@ -55,11 +55,13 @@ final class MpStateRules {
     }
     if (state == MpState.INIT_RECEIVED || state == MpState.SIPI_RECEIVED) {
       Answer blocked = initBlocked(v).or(v.events().is(EventsFields.SMI_PENDING, 0).not());
-      if (blocked.isYes()) {
+      boolean judged = !v.kernel().version().runJudgesInit();
+      if (blocked.isYes() && judged) {
         return refused(c, CallCheck.MP_STATE_BLOCKED);
       }
-      if (!blocked.isKnown()) {
-        return Decision.undecided(done, "whether INIT is blocked");
+      if (!blocked.isNo()) {
+        return Decision.undecided(
+            done, judged ? "whether INIT is blocked" : "whether this kernel leaves it to KVM_RUN");
       }
     }
     if (state != MpState.RUNNABLE && !lapic.isKnown()) {
@@ -157,7 +159,7 @@ final class MpStateRules {
         return left.withEvents(events);
       }
     }
-    return DoubtRules.everything(v, moment, false);
+    return latched.isYes() ? DoubtRules.reset(v, moment) : DoubtRules.everything(v, moment, false);
   }
 
   /** Whether something must be injected into L2 again before it can exit. */

@@ -7,7 +7,6 @@ import dev.faultline.vmx.ExitControls;
 import dev.faultline.vmx.Vmcs12;
 import dev.faultline.vmx.VmcsField;
 import dev.faultline.x86.ApicBase;
-import dev.faultline.x86.Cr4;
 import dev.faultline.x86.Efer;
 import dev.faultline.x86.Msr;
 import org.jspecify.annotations.Nullable;
@@ -220,7 +219,7 @@ final class MsrStore {
     long kept = MsrWrites.extended(data, 48);
     boolean sure = true;
     if (kept != MsrWrites.extended(data, 57)) {
-      Answer wide = v.registers().sregs().hasAny(SregsFields.CR4, Cr4.LA57);
+      Answer wide = MsrWrites.fiftySeven(v);
       kept = wide.isYes() ? MsrWrites.extended(data, 57) : kept;
       sure = wide.isKnown();
     }

@@ -1,7 +1,9 @@
 package dev.faultline.vcpu;
 
+import dev.faultline.kvm.KvmCpuid2;
 import dev.faultline.kvm.KvmMsrs;
 import dev.faultline.x86.ApicBase;
+import dev.faultline.x86.Cpuid;
 import dev.faultline.x86.Cr4;
 import dev.faultline.x86.Efer;
 import dev.faultline.x86.FeatureControl;
@@ -236,7 +238,21 @@ final class MsrWrites {
     if (in48 == in57) {
       return Answer.of(!in48);
     }
-    return v.registers().sregs().hasAny(SregsFields.CR4, Cr4.LA57).not();
+    return fiftySeven(v).not();
+  }
+
+  /**
+   * Whether linear addresses in MSRs have 57 bits: as the guest's paging is, and since 6.13 as wide
+   * as the host has them (max_host_virt_addr_bits(); seen on a real 6.18).
+   */
+  static Answer fiftySeven(Vcpu v) {
+    if (v.kernel().version().compareTo(KernelVersion.V6_15) < 0) {
+      return v.registers().sregs().hasAny(SregsFields.CR4, Cr4.LA57);
+    }
+    KvmCpuid2 host = v.vm().host().supportedCpuid();
+    return host == null
+        ? Answer.CANNOT_TELL
+        : Answer.of((host.features().leaf7Ecx() & Cpuid.LEAF7_ECX_LA57) != 0);
   }
 
   /** The address with the bits above its width copied from its highest one. */

@@ -10,6 +10,7 @@ import dev.faultline.kvm.KvmCpuid2;
 import dev.faultline.kvm.KvmXsave;
 import dev.faultline.x86.Msr;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * CPUID tables, XSAVE areas, TSC frequency, and the vCPU's capabilities.
@@ -28,6 +29,16 @@ final class TableRules {
   private static final StructLayout XSAVE = KvmXsave.LAYOUT;
   private static final int XSTATE_BV = XSAVE.indexOf("xstate_bv");
   private static final long LEGACY = 3;
+
+  /** The components whose presence makes KVM look at MXCSR: x87, SSE, AVX. */
+  private static final long WITH_MXCSR = 7;
+
+  /** MXCSR's bits that every processor has, and that of misaligned SSE, which AMD has. */
+  private static final int MXCSR_BITS = 0xffff;
+
+  private static final int MXCSR_MM = 1 << 17;
+  private static final int HEADER_REST = 528;
+  private static final int HEADER_REST_SIZE = 48;
 
   private TableRules() {}
 
@@ -136,15 +147,34 @@ final class TableRules {
     TimelineEvent.XsaveSet done = new TimelineEvent.XsaveSet(c.moment(), c.xsave());
     KvmCpuid2 host = v.vm().host().supportedCpuid();
     long features = c.xsave().xstateBv();
-    if ((features & ~LEGACY) == 0) {
-      return Decision.done(done);
+    boolean further = (features & ~LEGACY) != 0;
+    CallCheck failed =
+        further && host != null && (features & ~DeviceRules.xsaveFeatures(host)) != 0
+            ? CallCheck.XSAVE_FEATURES
+            : xsaveForm(v, c.xsave());
+    if (failed != null) {
+      return DeviceRules.refused(c.moment(), Ioctl.SET_XSAVE, Errno.EINVAL, failed);
     }
-    if (host == null) {
+    if (further && host == null) {
       return Decision.undecided(done, "the host's XSAVE features");
     }
-    return (features & ~DeviceRules.xsaveFeatures(host)) != 0
-        ? DeviceRules.refused(c.moment(), Ioctl.SET_XSAVE, Errno.EINVAL, CallCheck.XSAVE_FEATURES)
+    boolean judged = (features & WITH_MXCSR) != 0 || v.kernel().version() == KernelVersion.V5_10;
+    return judged && (c.xsave().mxcsr() & MXCSR_MM) != 0
+        ? Decision.undecided(done, "whether the host has misaligned SSE")
         : Decision.done(done);
+  }
+
+  /** What is wrong with the header or MXCSR; null if nothing is. 5.10 makes the header anew. */
+  private static @Nullable CallCheck xsaveForm(Vcpu v, KvmXsave xsave) {
+    boolean old = v.kernel().version() == KernelVersion.V5_10;
+    if (!old && xsave.xcompBv() != 0) {
+      return CallCheck.XSAVE_COMPACTED;
+    }
+    if (!old && !xsave.raw().isZero(HEADER_REST, HEADER_REST_SIZE)) {
+      return CallCheck.XSAVE_HEADER_RESERVED;
+    }
+    boolean judged = old || (xsave.xstateBv() & WITH_MXCSR) != 0;
+    return judged && (xsave.mxcsr() & ~(MXCSR_BITS | MXCSR_MM)) != 0 ? CallCheck.XSAVE_MXCSR : null;
   }
 
   static Vcpu evolve(Vcpu v, TimelineEvent.XsaveSet e) {
@@ -177,6 +207,17 @@ final class TableRules {
     Bytes first = raw.size() == KvmXsave.SIZE ? raw : raw.slice(0, KvmXsave.SIZE);
     return v.withRegisters(
         v.registers().withXsave(DeviceRules.learnAll(v.registers().xsave(), first)));
+  }
+
+  /** Without TSC scaling only the host's own frequency is certain to be taken. */
+  static Decision setTscKhz(Vcpu v, VcpuCommand.SetTscKhz c) {
+    TimelineEvent.TscKhzSet done = new TimelineEvent.TscKhzSet(c.moment(), c.khz());
+    MsrState told = v.vm().host().extensions();
+    int scaling = KvmCap.KVM_CAP_TSC_CONTROL.number();
+    boolean cannotScale = told.knows(scaling) && told.value(scaling) == 0;
+    return cannotScale && c.khz() != 0 && c.khz() != v.platform().tscKhz()
+        ? Decision.undecided(done, "the host's TSC frequency, which it cannot scale")
+        : Decision.done(done);
   }
 
   static Decision getTscKhz(Vcpu v) {

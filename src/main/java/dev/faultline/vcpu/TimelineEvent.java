@@ -37,6 +37,9 @@ public sealed interface TimelineEvent {
   record VcpuCreated(int moment, int id, Answer bootCpu, Answer lapicInKernel)
       implements TimelineEvent {}
 
+  /** KVM_SET_GUEST_DEBUG queued an exception without an error code. */
+  record ExceptionQueued(int moment, int vector) implements TimelineEvent {}
+
   /** KVM_SET_REGS was accepted. */
   record RegsSet(int moment, KvmRegs regs) implements TimelineEvent {}
 

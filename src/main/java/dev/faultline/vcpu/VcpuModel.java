@@ -116,11 +116,10 @@ public final class VcpuModel {
       case VcpuCommand.GetMsrs c -> MsrRules.decide(v, c);
       case VcpuCommand.SetCpuid2 c -> TableRules.setCpuid(v, c);
       case VcpuCommand.GetCpuid2 c -> TableRules.getCpuid(v, c);
-      case VcpuCommand.SetTscKhz c ->
-          Decision.done(new TimelineEvent.TscKhzSet(c.moment(), c.khz()));
+      case VcpuCommand.SetTscKhz c -> TableRules.setTscKhz(v, c);
       case VcpuCommand.GetTscKhz _ -> TableRules.getTscKhz(v);
       case VcpuCommand.KvmclockCtrl c -> TableRules.kvmclockCtrl(v, c);
-      case VcpuCommand.Smi c -> Decision.done(new TimelineEvent.SmiRequested(c.moment()));
+      case VcpuCommand.Smi c -> EventRules.smi(v, c);
       case VcpuCommand.Nmi c -> Decision.done(new TimelineEvent.NmiQueued(c.moment()));
       case VcpuCommand.Interrupt c -> EventRules.interrupt(v, c);
       case VcpuCommand.EnableCap c -> TableRules.enableCap(v, c);
@@ -129,7 +128,7 @@ public final class VcpuModel {
       case VcpuCommand.BadPointer c ->
           DeviceRules.refused(c.moment(), c.ioctl(), Errno.EFAULT, CallCheck.ARGUMENT_UNREADABLE);
       case VcpuCommand.Unseen c -> unseen(c);
-      case VcpuCommand.Other c -> other(c);
+      case VcpuCommand.Other c -> other(v, c);
     };
   }
 
@@ -143,10 +142,17 @@ public final class VcpuModel {
         new Outcome.Undecided("a payload that was not recorded"), List.copyOf(events), null);
   }
 
-  private static Decision other(VcpuCommand.Other c) {
+  private static Decision other(Vcpu v, VcpuCommand.Other c) {
     TimelineEvent.CallNoted noted = new TimelineEvent.CallNoted(c.moment(), c.ioctl());
     return switch (c.ioctl()) {
-      case TPR_ACCESS_REPORTING, SET_VAPIC_ADDR, SET_SIGNAL_MASK -> Decision.done(noted);
+      case TPR_ACCESS_REPORTING ->
+          GuestDebugRules.namesFlag(c.payload())
+              ? DeviceRules.refused(
+                  c.moment(), c.ioctl(), Errno.EINVAL, CallCheck.TPR_REPORTING_FLAGS)
+              : Decision.done(noted);
+      case SET_GUEST_DEBUG -> GuestDebugRules.set(v, c);
+      case SET_VAPIC_ADDR -> LapicRules.setVapicAddr(v, c);
+      case SET_SIGNAL_MASK -> Decision.done(noted);
       default -> Decision.undecided(noted, "an ioctl that is not modelled");
     };
   }
@@ -172,6 +178,7 @@ public final class VcpuModel {
   public static Vcpu evolve(Vcpu v, TimelineEvent event) {
     return switch (event) {
       case TimelineEvent.VcpuCreated e -> created(v, e);
+      case TimelineEvent.ExceptionQueued e -> GuestDebugRules.evolve(v, e);
       case TimelineEvent.RegsSet e -> RegsRules.evolve(v, e);
       case TimelineEvent.SregsSet e -> SregsRules.evolve(v, e);
       case TimelineEvent.Sregs2Set e -> SregsRules.evolve(v, e);

@@ -11,12 +11,15 @@ import dev.faultline.kvm.KvmCpuid2;
 import dev.faultline.kvm.KvmDebugregs;
 import dev.faultline.kvm.KvmEnableCap;
 import dev.faultline.kvm.KvmExit;
+import dev.faultline.kvm.KvmGuestDebug;
 import dev.faultline.kvm.KvmLapicState;
 import dev.faultline.kvm.KvmMpState;
 import dev.faultline.kvm.KvmNestedState;
 import dev.faultline.kvm.KvmRegs;
 import dev.faultline.kvm.KvmRun;
 import dev.faultline.kvm.KvmSregs;
+import dev.faultline.kvm.KvmTprAccessCtl;
+import dev.faultline.kvm.KvmVapicAddr;
 import dev.faultline.kvm.KvmVcpuEvents;
 import dev.faultline.kvm.KvmXcrs;
 import dev.faultline.kvm.KvmXsave;
@@ -52,6 +55,8 @@ class CallCheckScenario {
 
   private static final long X87 = 1;
   private static final long SSE = 2;
+  private static final int MXCSR = 24;
+  private static final int XCOMP_BV = 520;
   private static final long YMM = 4;
 
   /** A call that passes on one vCPU, and one that fails on the same or on another. */
@@ -356,8 +361,64 @@ class CallCheckScenario {
         v,
         new VcpuCommand.SetXsave(MOMENT, area),
         new VcpuCommand.SetXsave(MOMENT, area.withXstateBv(SSE | 1L << 9)));
+    VcpuCommand plainArea = new VcpuCommand.SetXsave(MOMENT, area);
+    for (int at : new int[] {XCOMP_BV, XCOMP_BV + 7}) {
+      row(CallCheck.XSAVE_COMPACTED, "byte " + at, v, plainArea, changed(area, at));
+    }
+    for (int at : new int[] {XCOMP_BV + 8, XCOMP_BV + 55}) {
+      row(CallCheck.XSAVE_HEADER_RESERVED, "byte " + at, v, plainArea, changed(area, at));
+    }
+    row(CallCheck.XSAVE_MXCSR, "bit 16", v, plainArea, changed(area, MXCSR + 2));
+    row(CallCheck.XSAVE_MXCSR, "bit 24", v, plainArea, changed(area, MXCSR + 3));
+    debugAndVapic(v);
     cpuid(v);
     nestedAndCaps(v);
+  }
+
+  /** The area with 1 in one byte. */
+  private static VcpuCommand changed(KvmXsave area, int at) {
+    return new VcpuCommand.SetXsave(
+        MOMENT, new KvmXsave(area.raw().toBuilder().put(at, 1, 1).build()));
+  }
+
+  private static VcpuCommand other(Ioctl ioctl, Bytes payload) {
+    return new VcpuCommand.Other(MOMENT, ioctl, 0, payload);
+  }
+
+  private static void debugAndVapic(Vcpu v) {
+    Bytes nothing = KvmGuestDebug.zero().raw();
+    VcpuCommand quiet = other(Ioctl.SET_GUEST_DEBUG, nothing);
+    VcpuCommand injects =
+        other(
+            Ioctl.SET_GUEST_DEBUG,
+            nothing.toBuilder().put(0, 4, KvmGuestDebug.KVM_GUESTDBG_INJECT_BP).build());
+    Vcpu pending =
+        v.withEvents(v.events().edit(MOMENT).set(EventsFields.EXCEPTION_PENDING, 1).done());
+    row(
+        CallCheck.GUEST_DEBUG_BUSY,
+        Errno.EBUSY,
+        "exception pending",
+        pending,
+        quiet,
+        pending,
+        injects);
+    Bytes tpr = Bytes.zero(KvmTprAccessCtl.SIZE);
+    row(
+        CallCheck.TPR_REPORTING_FLAGS,
+        "flags",
+        v,
+        other(Ioctl.TPR_ACCESS_REPORTING, tpr),
+        other(Ioctl.TPR_ACCESS_REPORTING, tpr.toBuilder().put(4, 4, 1).build()));
+    Vcpu mapped = v.withVm(v.vm().withSlots(List.of(new Vm.Slot(0, 0x1000, 0x1000))));
+    Bytes address = Bytes.zero(KvmVapicAddr.SIZE);
+    for (long at : new long[] {0xffc, 0x1ffd, 0x2000, 1L << 32}) {
+      row(
+          CallCheck.VAPIC_NO_MEMORY,
+          "0x" + Long.toHexString(at),
+          mapped,
+          other(Ioctl.SET_VAPIC_ADDR, address.toBuilder().put(0, 8, 0x1ffc).build()),
+          other(Ioctl.SET_VAPIC_ADDR, address.toBuilder().put(0, 8, at).build()));
+    }
   }
 
   private static void debugregs(
