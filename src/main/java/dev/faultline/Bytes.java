@@ -127,6 +127,28 @@ public final class Bytes {
     return (long) U64.get(array, start + Objects.checkIndex(off, size - 7));
   }
 
+  /** True if these are the four bytes at {@code off} and at every {@code stride} bytes after it. */
+  public boolean hasI32s(int off, int stride, int[] expected) {
+    int count = expected.length;
+    Objects.checkFromIndexSize(off, count == 0 ? 0 : (count - 1) * stride + Integer.BYTES, size);
+    byte[] from = array;
+    int first = start + off;
+    int different = 0;
+    for (int i = 0; i < count; i++) {
+      different |= (int) U32.get(from, first + i * stride) ^ expected[i];
+    }
+    return different == 0;
+  }
+
+  /** True if the eight bytes at each of these offsets are zero. */
+  public boolean areZero(int[] offsets) {
+    long any = 0;
+    for (int off : offsets) {
+      any |= u64(off);
+    }
+    return any == 0;
+  }
+
   /** The {@code width} bytes at {@code off}, zero-extended. */
   public long uint(int off, int width) {
     return switch (width) {

@@ -171,6 +171,13 @@ public final class FieldSet {
     return false;
   }
 
+  /** Sets a bit for each field in the set, the first field's being bit 0 of the first word. */
+  public void addTo(long[] bits) {
+    for (int i = 0; i < words.length; i++) {
+      bits[i] |= words[i];
+    }
+  }
+
   /** True if no field is in the set. */
   public boolean isEmpty() {
     return count == 0;
@@ -223,6 +230,14 @@ public final class FieldSet {
       long[] words = changed == null ? set.words : changed;
       if ((words[index >> 6] & 1L << index) == 0) {
         open()[index >> 6] |= 1L << index;
+      }
+      return this;
+    }
+
+    /** Puts the fields of another set into the set. */
+    public Builder addAll(FieldSet fields) {
+      if (!set.isAll() || changed != null) {
+        fields.addTo(open());
       }
       return this;
     }

@@ -27,12 +27,12 @@ public final class KvmCpuid2 implements KvmStruct {
 
   private static final int NENT = 0;
   private static final int FUNCTION = 0;
-  private static final int INDEX = 4;
-  private static final int FLAGS = 8;
-  private static final int EAX = 12;
-  private static final int EBX = 16;
-  private static final int ECX = 20;
-  private static final int EDX = 24;
+  static final int INDEX = 4;
+  static final int FLAGS = 8;
+  static final int EAX = 12;
+  static final int EBX = 16;
+  static final int ECX = 20;
+  static final int EDX = 24;
   private static final FlexibleArray SHAPE =
       new FlexibleArray("kvm_cpuid2", HEADER_SIZE, ENTRY_SIZE);
 
@@ -49,15 +49,17 @@ public final class KvmCpuid2 implements KvmStruct {
 
   private final CpuidFeatures features;
 
-  /** For each slot one more than the first entry of a leaf in it. */
-  private final short[] firsts;
+  /**
+   * For each slot one more than the first entry of a leaf in it; null until somebody asks for a
+   * leaf that is not among the features. A benign race: every thread computes the same.
+   */
+  private transient short @Nullable [] firsts;
 
   /** A header alone, or a header and at least the entries that it counts. */
   public KvmCpuid2(Bytes raw) {
     SHAPE.check(raw);
     this.raw = raw;
-    this.firsts = index(raw, SHAPE.held(raw));
-    this.features = CpuidFeatures.of(this);
+    this.features = CpuidFeatures.of(raw, SHAPE.held(raw));
   }
 
   /** A table of those entries, in that order. */
@@ -161,7 +163,7 @@ public final class KvmCpuid2 implements KvmStruct {
 
   private int position(int function, int index) {
     int held = held();
-    int first = held <= MOST_INDEXED ? (firsts[slot(function)] & 0xffff) - 1 : 0;
+    int first = held <= MOST_INDEXED ? (firsts(held)[slot(function)] & 0xffff) - 1 : 0;
     for (int i = first; i >= 0 && i < held; i++) {
       int at = HEADER_SIZE + i * ENTRY_SIZE;
       if (raw.i32(at + FUNCTION) == function
@@ -171,6 +173,15 @@ public final class KvmCpuid2 implements KvmStruct {
       }
     }
     return -1;
+  }
+
+  private short[] firsts(int held) {
+    short[] known = firsts;
+    if (known == null) {
+      known = index(raw, held);
+      firsts = known;
+    }
+    return known;
   }
 
   private static short[] index(Bytes raw, int held) {

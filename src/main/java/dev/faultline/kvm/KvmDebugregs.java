@@ -70,6 +70,13 @@ public record KvmDebugregs(Bytes raw) implements KvmStruct {
     return raw.u64(DB + 8 * Objects.checkIndex(index, DB_COUNT));
   }
 
+  /** This struct with zeros where nothing means anything. */
+  public KvmDebugregs withoutReserved() {
+    return raw.isZero(RESERVED, RESERVED_SIZE)
+        ? this
+        : new KvmDebugregs(Bytes.builder(SIZE).putBytes(0, raw, 0, RESERVED).build());
+  }
+
   /** This struct with another {@code dr6}. */
   public KvmDebugregs withDr6(long value) {
     return new KvmDebugregs(raw.with(DR6, 8, value));

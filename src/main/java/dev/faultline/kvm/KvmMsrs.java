@@ -80,6 +80,11 @@ public record KvmMsrs(Bytes raw) implements KvmStruct {
     return HEADER_SIZE + i * ENTRY_SIZE + DATA;
   }
 
+  /** Whether the entries name these MSRs, in this order. */
+  public boolean names(int[] indexes) {
+    return held() == indexes.length && raw.hasI32s(HEADER_SIZE + INDEX, ENTRY_SIZE, indexes);
+  }
+
   private int entry(int i) {
     return HEADER_SIZE + Objects.checkIndex(i, held()) * ENTRY_SIZE;
   }

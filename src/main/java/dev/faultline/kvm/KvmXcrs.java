@@ -81,6 +81,14 @@ public record KvmXcrs(Bytes raw) implements KvmStruct {
     return raw.u64(entry(i) + VALUE);
   }
 
+  /** Whether this is what {@link #withXcr0} makes of a struct of zeros. */
+  public boolean isXcr0Alone() {
+    return nrXcrs() == 1
+        && flags() == 0
+        && raw.u64(XCRS + XCR) == 0
+        && raw.isZero(XCRS + XCR_SIZE, SIZE - XCRS - XCR_SIZE);
+  }
+
   /** This struct with one entry: XCR0. */
   public KvmXcrs withXcr0(long xcr0) {
     return new KvmXcrs(

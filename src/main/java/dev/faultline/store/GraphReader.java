@@ -65,6 +65,7 @@ final class GraphReader {
           case GraphTag.SHORTS -> shorts();
           case GraphTag.RAW -> in.bytes(in.count(1)).toArray();
           case GraphTag.ARRAY -> array();
+          case GraphTag.CHUNKS -> chunks();
           case GraphTag.FIXED_LIST -> Collections.unmodifiableList(all(new ArrayList<>()));
           case GraphTag.LIST -> all(new ArrayList<>());
           case GraphTag.LINKED_SET -> all(new LinkedHashSet<>());
@@ -122,6 +123,17 @@ final class GraphReader {
     Object all = Array.newInstance(of, in.count(1));
     for (int i = 0; i < Array.getLength(all); i++) {
       Array.set(all, i, read());
+    }
+    return all;
+  }
+
+  private long[][] chunks() {
+    long[][] all = new long[in.count(1)][];
+    for (int i = 0; i < all.length; i++) {
+      if (!(read() instanceof long[] chunk)) {
+        throw in.damaged("numbers");
+      }
+      all[i] = chunk;
     }
     return all;
   }

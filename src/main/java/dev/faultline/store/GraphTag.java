@@ -28,6 +28,7 @@ final class GraphTag {
   static final int RAW = 23;
   static final int ARRAY = 24;
   static final int CLOSED_VMS = 25;
+  static final int CHUNKS = 26;
 
   private GraphTag() {}
 }

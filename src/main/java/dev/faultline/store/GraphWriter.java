@@ -122,6 +122,13 @@ final class GraphWriter {
         out.number(all.length);
         out.raw(all, 0, all.length);
       }
+      case long[][] all -> {
+        out.u8(GraphTag.CHUNKS);
+        out.number(all.length);
+        for (long[] each : all) {
+          write(each);
+        }
+      }
       case Object[] all -> array(all);
       case boolean[] all -> {
         out.u8(GraphTag.BOOLEANS);

@@ -25,7 +25,6 @@ final class DeviceRules {
   private static final long XTILE_CFG = 1L << 17;
   private static final long XTILE_DATA = 1L << 18;
   private static final long XTILE = XTILE_CFG | XTILE_DATA;
-  private static final int XSAVE_LEAF = 0xd;
   private static final int FIRST_VALUE =
       KvmXcrs.LAYOUT.offset(KvmXcrs.LAYOUT.indexOf("xcrs[0].value"));
 
@@ -53,14 +52,9 @@ final class DeviceRules {
   }
 
   static Vcpu evolve(Vcpu v, TimelineEvent.DebugregsSet e) {
-    Bytes.Builder stored = Bytes.builder(KvmDebugregs.SIZE);
-    FieldSet values = KvmDebugregs.LAYOUT.values();
-    for (int f = values.next(0); f >= 0; f = values.next(f + 1)) {
-      long value = KvmDebugregs.LAYOUT.get(e.debugregs().raw(), f);
-      stored.put(KvmDebugregs.LAYOUT.offset(f), KvmDebugregs.LAYOUT.width(f), value);
-    }
+    Bytes stored = e.debugregs().withoutReserved().raw();
     return v.withRegisters(
-        v.registers().withDebugregs(v.registers().debugregs().replace(stored.build(), e.moment())));
+        v.registers().withDebugregs(v.registers().debugregs().replace(stored, e.moment())));
   }
 
   static Vcpu evolve(Vcpu v, TimelineEvent.DebugregsRead e) {
@@ -144,14 +138,17 @@ final class DeviceRules {
   }
 
   static long xsaveFeatures(dev.faultline.kvm.KvmCpuid2 table) {
-    long low = Integer.toUnsignedLong(GuestCpuid.register(table, XSAVE_LEAF, 0, 'a'));
-    long high = Integer.toUnsignedLong(GuestCpuid.register(table, XSAVE_LEAF, 0, 'd'));
-    return high << 32 | low;
+    return table.features().xcr0();
   }
 
   static Vcpu evolve(Vcpu v, TimelineEvent.XcrsSet e) {
-    int first = firstXcr0(e.xcrs());
-    return first < 0 ? v : withXcr0(v, e.xcrs().value(first), e.moment());
+    KvmXcrs given = e.xcrs();
+    if (given.isXcr0Alone()) {
+      return v.withRegisters(
+          v.registers().withXcrs(v.registers().xcrs().replace(given.raw(), e.moment())));
+    }
+    int first = firstXcr0(given);
+    return first < 0 ? v : withXcr0(v, given.value(first), e.moment());
   }
 
   static Vcpu withXcr0(Vcpu v, long xcr0, int moment) {
@@ -161,6 +158,12 @@ final class DeviceRules {
 
   /** KVM reports one register, XCR0. */
   private static Bytes xcrs(long xcr0) {
+    return xcr0 == FP ? RESET_XCRS : build(xcr0);
+  }
+
+  private static final Bytes RESET_XCRS = build(FP);
+
+  private static Bytes build(long xcr0) {
     return Bytes.builder(KvmXcrs.SIZE)
         .put(0, Integer.BYTES, 1)
         .put(FIRST_VALUE, Long.BYTES, xcr0)

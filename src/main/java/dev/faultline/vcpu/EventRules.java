@@ -131,11 +131,19 @@ final class EventRules {
       edit.set(EventsFields.NMI_PENDING, pendingNmis(v, given.nmiPending()));
     }
     edit.set(EventsFields.NMI_MASKED, given.nmiMasked() != 0 ? 1 : 0);
-    Vcpu next =
-        v.withEvents(edit.done())
-            .withProgress(v.progress().withExceptionFromUserspace(Answer.of(pending)));
-    if ((flags & VcpuEventFlags.KVM_VCPUEVENT_VALID_SMM) != 0) {
-      next = setSmm(next, given, e.moment());
+    boolean smm = (flags & VcpuEventFlags.KVM_VCPUEVENT_VALID_SMM) != 0;
+    boolean stays = smm && v.inSmm().isKnown() && (v.inSmm().isYes() ? 1 : 0) == given.smiSmm();
+    if (stays) {
+      smi(v, given, edit);
+    }
+    Answer fromUserspace = Answer.of(pending);
+    Vcpu.Progress progress = v.progress();
+    Vcpu next = v.withEvents(edit.done());
+    if (progress.exceptionFromUserspace() != fromUserspace) {
+      next = next.withProgress(progress.withExceptionFromUserspace(fromUserspace));
+    }
+    if (smm && !stays) {
+      next = toggleSmm(next, given, e.moment());
     }
     if (e.complete() && (flags & VcpuEventFlags.KVM_VCPUEVENT_VALID_TRIPLE_FAULT) != 0) {
       next =
@@ -182,42 +190,42 @@ final class EventRules {
    * SMM set by userspace. KVM compares the raw byte, so any value but the current one drops nested
    * state; what that forced exit clears was set earlier by this very call.
    */
-  private static Vcpu setSmm(Vcpu v, KvmVcpuEvents given, int moment) {
+  private static Vcpu toggleSmm(Vcpu v, KvmVcpuEvents given, int moment) {
     Answer current = v.inSmm();
     Vcpu next = v;
     boolean smm = given.smiSmm() != 0;
-    boolean leavesEarlier = v.kernel().version() != KernelVersion.V5_10;
-    if (current.isKnown()) {
-      boolean toggled = (current.isYes() ? 1 : 0) != given.smiSmm();
-      if (toggled && leavesEarlier) {
-        next = NestedRules.leave(next, moment);
-      }
-      if (toggled && !leavesEarlier) {
-        next = next.withNested(next.nested().withMode(Nested.Mode.UNKNOWN));
-      }
-      if (toggled && !smm) {
-        next =
-            next.withEvents(next.events().edit(moment).set(EventsFields.SMM_INSIDE_NMI, 0).done());
-      }
-    } else {
+    if (!current.isKnown()) {
       // KVM leaves nested operation if this toggles SMM.
       next = DoubtRules.mayLeave(next, moment);
+    } else if (v.kernel().version() != KernelVersion.V5_10) {
+      next = NestedRules.leave(next, moment);
+    } else {
+      next = next.withNested(next.nested().withMode(Nested.Mode.UNKNOWN));
     }
     Tracked.Edit edit = next.events().edit(moment);
+    if (!smm && current.isKnown()) {
+      edit.set(EventsFields.SMM_INSIDE_NMI, 0);
+    } else if (!smm) {
+      edit.forget(EventsFields.SMM_INSIDE_NMI);
+    }
+    smi(next, given, edit);
+    return next.withEvents(edit.done());
+  }
+
+  /** The part on SMIs, but for what toggling SMM does besides. */
+  private static void smi(Vcpu v, KvmVcpuEvents given, Tracked.Edit edit) {
+    boolean smm = given.smiSmm() != 0;
     edit.set(EventsFields.SMM, smm ? 1 : 0);
     edit.set(EventsFields.SMI_PENDING, given.smiPending() != 0 ? 1 : 0);
     if (smm) {
       edit.set(EventsFields.SMM_INSIDE_NMI, given.smiSmmInsideNmi() != 0 ? 1 : 0);
-    } else if (!current.isKnown()) {
-      edit.forget(EventsFields.SMM_INSIDE_NMI);
     }
-    Answer lapic = next.vm().irqchip().lapicInKernel();
+    Answer lapic = v.vm().irqchip().lapicInKernel();
     if (lapic.isYes()) {
       edit.set(EventsFields.LATCHED_INIT, given.smiLatchedInit() != 0 ? 1 : 0);
     } else if (!lapic.isKnown()) {
       edit.forget(EventsFields.LATCHED_INIT);
     }
-    return next.withEvents(edit.done());
   }
 
   /** The reply is KVM's internal state with some of it hidden or merged. */

@@ -8,6 +8,7 @@ import org.jspecify.annotations.Nullable;
 /** Questions to the CPUID table of a guest. A vCPU without a table has no feature at all. */
 final class GuestCpuid {
   private static final int DEFAULT_MAXPHYADDR = 36;
+  private static final int MORE_FEATURES = 7;
 
   private GuestCpuid() {}
 
@@ -87,6 +88,9 @@ final class GuestCpuid {
   }
 
   static int register(KvmCpuid2 table, int leaf, int subleaf, char register) {
+    if (leaf == MORE_FEATURES && subleaf == 0 && register == 'b') {
+      return table.features().leaf7Ebx();
+    }
     return table.register(leaf, subleaf, register - 'a');
   }
 

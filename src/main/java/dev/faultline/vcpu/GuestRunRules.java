@@ -262,7 +262,7 @@ final class GuestRunRules {
       return guestModeFlagged(v, result, unknown);
     }
     if (result.ranL1().isNo()) {
-      return nested
+      return shadowUnknown(nested, moment)
           .withVmcs12(nested.vmcs12().forget(GUEST_AREA, moment))
           .withMode(mode.withPending(Answer.NO, mtfAfter(result)))
           .withHeader(forgetDeadline(nested.header(), moment));
@@ -282,6 +282,13 @@ final class GuestRunRules {
                 mode.restricted(),
                 Answer.CANNOT_TELL,
                 Answer.CANNOT_TELL));
+  }
+
+  /** L2 may have executed VMWRITE, or KVM may have read the page behind the link pointer again. */
+  private static Nested shadowUnknown(Nested nested, int moment) {
+    return nested.shadowVmcs12().known().isEmpty()
+        ? nested
+        : nested.withShadowVmcs12(nested.shadowVmcs12().forgetAll(moment));
   }
 
   /** A pending monitor trap would have come before the instruction that exited. */
@@ -364,7 +371,7 @@ final class GuestRunRules {
     Answer restricted =
         v.kernel().isVmx() && e.nestedEpt().isNo() ? Answer.YES : Answer.CANNOT_TELL;
     return v.withNested(
-        v.nested()
+        shadowUnknown(v.nested(), e.moment())
             .withMode(
                 mode.withVmxon(Answer.YES)
                     .withGuestMode(Answer.YES)
@@ -427,13 +434,15 @@ final class GuestRunRules {
                   r.xsave().forgetAll(moment),
                   r.emulation()));
     }
-    Nested nested = v.nested();
+    Nested nested = shadowUnknown(v.nested(), moment);
     Nested.Mode mode = nested.mode();
     boolean vmx = v.kernel().isVmx() && !mode.vmxonAnywhere().isNo();
     // In SMM there is no VMX operation, so what was put aside stays as it is.
     boolean untouched = mode.guestMode().isYes() || v.inSmm().isYes();
     if (!vmx || untouched || nested.vmcs12().known().isEmpty()) {
-      return next;
+      return nested.shadowVmcs12().equals(v.nested().shadowVmcs12())
+          ? next
+          : next.withNested(nested);
     }
     return next.withNested(
         nested
@@ -513,7 +522,8 @@ final class GuestRunRules {
             .withNested(
                 v.kernel().isSvm()
                     ? v.nested()
-                    : v.nested().withMode(untold ? Nested.Mode.UNKNOWN : out))
+                    : shadowUnknown(v.nested(), e.moment())
+                        .withMode(untold ? Nested.Mode.UNKNOWN : out))
             .withPlatform(
                 v.platform().withMsrs(MsrRules.afterRsm(v.platform().msrs(), e.moment())));
     return SmramRules.smmLeft(v, left, e);

@@ -87,12 +87,8 @@ final class MpStateRules {
 
   static Vcpu evolve(Vcpu v, TimelineEvent.MpStateSet e) {
     boolean sipi = e.state().mpState() == MpState.SIPI_RECEIVED.number();
-    Tracked stored =
-        v.platform()
-            .mpState()
-            .edit(e.moment())
-            .set(STATE, sipi ? MpState.INIT_RECEIVED.number() : e.state().mpState())
-            .done();
+    KvmMpState kept = sipi ? KvmMpState.of(MpState.INIT_RECEIVED) : e.state();
+    Tracked stored = v.platform().mpState().replace(kept.raw(), e.moment());
     Vcpu next = v.withPlatform(v.platform().withMpState(stored));
     return sipi ? next.withProgress(next.progress().withInitOrSipiPossible(Answer.YES)) : next;
   }

@@ -161,10 +161,12 @@ final class MsrHyperv {
           MsrKind.HV_TSC_FREQUENCY,
           MsrKind.HV_APIC_FREQUENCY ->
           MsrList.Keeping.NOT_AT_ALL;
-      case Msr.HV_X64_GUEST_OS_ID, Msr.HV_X64_HYPERCALL, Msr.HV_X64_VP_INDEX, CRASH_CTL ->
-          MsrList.Keeping.BY_RULE;
+      case Msr.HV_X64_GUEST_OS_ID, Msr.HV_X64_HYPERCALL -> MsrList.Keeping.BY_RULE;
+      case Msr.HV_X64_VP_INDEX, CRASH_CTL -> MsrList.Keeping.ZERO_AS_WRITTEN;
       default ->
-          in(index, SCONTROL, STIMER_LAST) ? MsrList.Keeping.BY_RULE : MsrList.Keeping.AS_WRITTEN;
+          in(index, SCONTROL, STIMER_LAST)
+              ? index == SVERSION ? MsrList.Keeping.BY_RULE : MsrList.Keeping.ZERO_AS_WRITTEN
+              : MsrList.Keeping.AS_WRITTEN;
     };
   }
 

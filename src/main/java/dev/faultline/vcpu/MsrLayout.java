@@ -1,6 +1,7 @@
 package dev.faultline.vcpu;
 
 import dev.faultline.kvm.KvmMsrs;
+import dev.faultline.vmx.VmxCapabilities;
 import java.lang.ref.WeakReference;
 import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
@@ -34,6 +35,9 @@ final class MsrLayout {
   private final int[] order;
 
   private final int[] rank;
+
+  /** The slots of the VMX capability MSRs, in their own order; -1 for those that are missing. */
+  private final int[] capabilities;
 
   /** What was looked up last: a VMM names the same MSRs over and over. */
   private transient @Nullable Looked looked;
@@ -74,6 +78,10 @@ final class MsrLayout {
       order[at] = (int) (sorted[at] & 0xffff);
       rank[order[at]] = at;
     }
+    this.capabilities = new int[VmxCapabilities.count()];
+    for (int n = 0; n < capabilities.length; n++) {
+      capabilities[n] = slot(VmxCapabilities.msr(n));
+    }
   }
 
   int size() {
@@ -107,15 +115,22 @@ final class MsrLayout {
     }
   }
 
-  /** What the entries of a list are to states of this layout. */
+  /** The slot of the n-th VMX capability MSR, or -1. */
+  int capability(int n) {
+    return capabilities[n];
+  }
+
+  /** What the entries of a list are to a vCPU whose MSRs have this layout. */
   @SuppressWarnings("ReferenceEquality") // Deciding and evolving look the same payload up.
-  MsrList list(KvmMsrs msrs, KernelModel.Vendor vendor) {
+  MsrList list(KvmMsrs msrs, Vcpu v) {
     Looked last = looked;
-    if (last != null && last.msrs == msrs && last.list.vendor() == vendor) {
-      return last.list;
+    MsrList list = last != null && last.list.isFor(v) ? last.list : null;
+    if (last != null && list != null && last.msrs == msrs) {
+      return list;
     }
-    MsrList list =
-        last != null && last.list.isOf(msrs, vendor) ? last.list : new MsrList(this, msrs, vendor);
+    if (list == null || !list.names(msrs)) {
+      list = new MsrList(this, msrs, v);
+    }
     looked = new Looked(msrs, list);
     return list;
   }

@@ -1,7 +1,6 @@
 package dev.faultline.vcpu;
 
 import dev.faultline.kvm.KvmCpuid2;
-import dev.faultline.x86.Cpuid;
 import dev.faultline.x86.Msr;
 
 /**
@@ -53,10 +52,10 @@ final class MsrPmu {
     if (guest == null) {
       return Shape.UNKNOWN;
     }
-    int eax = GuestCpuid.register(guest, Cpuid.LEAF_PMU, 0, 'a');
+    int eax = guest.features().pmuEax();
     int version = eax & 0xff;
     KvmCpuid2 host = v.vm().host().supportedCpuid();
-    int hostEax = host == null ? 0 : GuestCpuid.register(host, Cpuid.LEAF_PMU, 0, 'a');
+    int hostEax = host == null ? 0 : host.features().pmuEax();
     if (version == 0 || (host != null && (hostEax & 0xff) == 0)) {
       return Shape.NONE;
     }
@@ -70,7 +69,7 @@ final class MsrPmu {
   }
 
   private static int fixedIn(KvmCpuid2 table) {
-    return GuestCpuid.register(table, Cpuid.LEAF_PMU, 0, 'd') & 0x1f;
+    return table.features().pmuEdx() & 0x1f;
   }
 
   /** Whether KVM's PMU of this vCPU has the MSR. */

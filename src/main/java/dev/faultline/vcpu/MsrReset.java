@@ -105,6 +105,7 @@ final class MsrReset {
     edit.write(Msr.IA32_BIOS_SIGN_ID, UCODE_VMX, true, moment);
     edit.write(Msr.IA32_UMWAIT_CONTROL, 0, true, moment);
     edit.write(Msr.IA32_BNDCFGS, 0, true, moment);
+    edit.write(Msr.IA32_DS_AREA, 0, true, moment);
     MsrVmx.reset(edit, host, moment);
   }
 

@@ -44,8 +44,7 @@ final class MsrRules {
     }
     MsrList list = list(v, msrs);
     MsrWrites batch = new MsrWrites(v, msrs, list);
-    for (int n = 0; n < list.judgedCount(); n++) {
-      int i = list.judged(n);
+    for (int i : list.judged(msrs)) {
       MsrFate fate = batch.next(i);
       if (fate.accepted().isNo()) {
         return done(c, i, fate.check());
@@ -94,7 +93,7 @@ final class MsrRules {
   }
 
   private static MsrList list(Vcpu v, KvmMsrs msrs) {
-    return v.platform().msrs().layout().list(msrs, v.kernel().vendor());
+    return v.platform().msrs().layout().list(msrs, v);
   }
 
   static Vcpu evolve(Vcpu v, TimelineEvent.MsrsSet e) {

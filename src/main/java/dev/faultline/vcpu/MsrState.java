@@ -1,30 +1,50 @@
 package dev.faultline.vcpu;
 
+import dev.faultline.kvm.KvmMsrs;
+import dev.faultline.vmx.VmxCapabilities;
 import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The MSRs of a vCPU by index: value, whether it is known, and who wrote it last. Immutable; one
- * copy for a batch of writes.
+ * The MSRs of a vCPU by index: value, whether it is known, and who wrote it last. Immutable; a
+ * batch of writes copies those chunks of values that it changes.
  *
- * <p>Positions number the MSRs by unsigned index.
+ * <p>Positions number the MSRs by unsigned index; slots, by the order in which they came.
  */
 public final class MsrState {
   private static final MsrState EMPTY =
-      new MsrState(MsrLayout.EMPTY, new long[0], new boolean[0], new int[0]);
+      new MsrState(MsrLayout.EMPTY, new long[0][], new long[0], null);
 
-  /** Where each MSR is in the three arrays. */
+  /** How many values there are in a chunk, as a power of two. */
+  private static final int CHUNK_BITS = 4;
+
+  private static final int CHUNK = 1 << CHUNK_BITS;
+
+  /** Where each MSR is in what follows, which may have room for more. */
   private final MsrLayout layout;
 
-  private final long[] values;
-  private final boolean[] known;
-  private final int[] writers;
+  /** The values in chunks. */
+  private final long[][] values;
 
-  private MsrState(MsrLayout layout, long[] values, boolean[] known, int[] writers) {
+  /** One bit for each slot whose value is known. */
+  private final long[] known;
+
+  /** Null while nobody wrote any. */
+  private final @Nullable MsrWriters writers;
+
+  private MsrState(MsrLayout layout, long[][] values, long[] known, @Nullable MsrWriters writers) {
     this.layout = layout;
     this.values = values;
     this.known = known;
     this.writers = writers;
+  }
+
+  private static int chunks(int slots) {
+    return (slots + CHUNK - 1) >>> CHUNK_BITS;
+  }
+
+  private static int words(int slots) {
+    return (slots + Long.SIZE - 1) / Long.SIZE;
   }
 
   public static MsrState empty() {
@@ -32,7 +52,7 @@ public final class MsrState {
   }
 
   public int size() {
-    return values.length;
+    return layout.size();
   }
 
   /** The MSR index at a position, in unsigned order. */
@@ -57,25 +77,59 @@ public final class MsrState {
 
   public boolean knows(int index) {
     int slot = layout.slot(index);
-    return slot >= 0 && known[slot];
+    return slot >= 0 && has(known, slot);
+  }
+
+  /** The slot of an MSR, or a negative number when it was never seen. */
+  int slot(int index) {
+    return layout.slot(index);
+  }
+
+  long valueIn(int slot) {
+    return values[slot >>> CHUNK_BITS][slot & (CHUNK - 1)];
+  }
+
+  boolean knowsIn(int slot) {
+    return has(known, slot);
   }
 
   public boolean knowsAt(int position) {
-    return known[layout.slotAt(position)];
+    return has(known, layout.slotAt(position));
+  }
+
+  private static boolean has(long[] bits, int slot) {
+    return (bits[slot / Long.SIZE] & 1L << slot) != 0;
   }
 
   public long valueAt(int position) {
-    return values[layout.slotAt(position)];
+    return valueIn(layout.slotAt(position));
   }
 
   public int writerAt(int position) {
-    return writers[layout.slotAt(position)];
+    return writers == null ? Tracked.NOBODY : writers.writer(layout.slotAt(position));
   }
 
   /** The last value; meaningful only when {@link #knows}. Zero when never seen. */
   public long value(int index) {
     int slot = layout.slot(index);
-    return slot >= 0 ? values[slot] : 0;
+    return slot >= 0 ? valueIn(slot) : 0;
+  }
+
+  /**
+   * The VMX capability MSRs, as far as they are known. What nobody ever wrote is as KVM offers it
+   * everywhere.
+   */
+  VmxCapabilities capabilities() {
+    long[] found = new long[VmxCapabilities.count()];
+    int foundKnown = 0;
+    for (int n = 0; n < found.length; n++) {
+      int slot = layout.capability(n);
+      if (slot >= 0 && has(known, slot)) {
+        found[n] = valueIn(slot);
+        foundKnown |= 1 << n;
+      }
+    }
+    return VmxCapabilities.wrap(found, foundKnown).orDefaults();
   }
 
   public Edit edit() {
@@ -87,14 +141,14 @@ public final class MsrState {
     int i = 0;
     int j = 0;
     while (true) {
-      while (i < values.length && !knowsAt(i)) {
+      while (i < size() && !knowsAt(i)) {
         i++;
       }
-      while (j < other.values.length && !other.knowsAt(j)) {
+      while (j < other.size() && !other.knowsAt(j)) {
         j++;
       }
-      if (i == values.length || j == other.values.length) {
-        return i == values.length && j == other.values.length;
+      if (i == size() || j == other.size()) {
+        return i == size() && j == other.size();
       }
       if (indexAt(i) != other.indexAt(j) || valueAt(i) != other.valueAt(j)) {
         return false;
@@ -115,28 +169,40 @@ public final class MsrState {
     private @Nullable MsrLayout expected;
 
     /** The state's own arrays until the first change. */
-    private long[] value = values;
+    private long[][] value = values;
 
-    private boolean[] knows = known;
-    private int[] writer = writers;
+    private long[] knows = known;
+    private @Nullable MsrWriters writer = writers;
     private boolean copied;
+
+    /** The slots written so far by one moment. */
+    private long[] written = new long[0];
+
+    private int writing = Tracked.NOBODY;
 
     /** The MSR is written; its value is known only if {@code certain}. */
     public Edit write(int msr, long data, boolean certain, int moment) {
       return put(slot(msr), data, certain, moment);
     }
 
-    /** The MSR that a list's entry names is written. */
-    Edit write(MsrList list, int entry, long data, boolean certain, int moment) {
-      int slot = list.isOf(layout) ? list.slot(entry) : -1;
-      return put(slot < 0 ? slot(list.index(entry)) : slot, data, certain, moment);
+    /** The values that a plan keeps as they are written, in slots of this layout. */
+    void putAll(MsrList.Plan plan, KvmMsrs msrs, int moment) {
+      open();
+      begin(moment);
+      for (int slot = 0; slot < layout.size(); slot += CHUNK) {
+        chunk(slot);
+      }
+      plan.put(msrs, value, CHUNK_BITS);
+      plan.mark(knows);
+      plan.mark(written);
     }
 
-    private Edit put(int slot, long data, boolean certain, int moment) {
+    /** The MSR in a slot of the state's layout is written. */
+    Edit put(int slot, long data, boolean certain, int moment) {
       open();
-      value[slot] = data;
-      knows[slot] = certain;
-      writer[slot] = moment;
+      chunk(slot)[slot & (CHUNK - 1)] = data;
+      know(slot, certain);
+      wrote(slot, moment);
       return this;
     }
 
@@ -144,8 +210,8 @@ public final class MsrState {
     public Edit learn(int msr, long data) {
       int slot = slot(msr);
       open();
-      value[slot] = data;
-      knows[slot] = true;
+      chunk(slot)[slot & (CHUNK - 1)] = data;
+      know(slot, true);
       return this;
     }
 
@@ -154,7 +220,7 @@ public final class MsrState {
       int slot = find(msr);
       if (slot >= 0) {
         open();
-        knows[slot] = false;
+        know(slot, false);
       }
       return this;
     }
@@ -162,33 +228,64 @@ public final class MsrState {
     /** The guest may have written the MSR at a position of the state that is changed. */
     public Edit forgetAt(int position, int moment) {
       int slot = layout.slotAt(position);
-      if (knows[slot]) {
+      if (has(knows, slot)) {
         open();
-        knows[slot] = false;
-        writer[slot] = moment;
+        know(slot, false);
+        wrote(slot, moment);
       }
       return this;
+    }
+
+    private void know(int slot, boolean certain) {
+      int word = slot / Long.SIZE;
+      knows[word] = certain ? knows[word] | 1L << slot : knows[word] & ~(1L << slot);
+    }
+
+    private void wrote(int slot, int moment) {
+      begin(moment);
+      written[slot / Long.SIZE] |= 1L << slot;
+    }
+
+    /** Makes sure that what is written next is noted as written by this moment. */
+    private void begin(int moment) {
+      if (moment != writing || written.length < knows.length) {
+        if (moment != writing) {
+          finish();
+          writing = moment;
+        }
+        written = Arrays.copyOf(written, knows.length);
+      }
+    }
+
+    private void finish() {
+      if (written.length != 0) {
+        writer =
+            MsrWriters.written(writer, cut(written, words(layout.size() + addedCount)), writing);
+        written = new long[0];
+      }
+    }
+
+    /** Without the room that was made for what never came: equal states are the same bytes. */
+    private static long[] cut(long[] bits, int length) {
+      return bits.length == length ? bits : Arrays.copyOf(bits, length);
     }
 
     public MsrState done() {
       if (!copied) {
         return MsrState.this;
       }
-      if (addedCount == 0) {
-        return new MsrState(layout, value, knows, writer);
-      }
+      finish();
       int size = layout.size() + addedCount;
-      MsrLayout whole = expected;
+      MsrLayout whole = addedCount == 0 ? layout : expected;
       if (whole == null || whole.size() != size) {
         whole = layout.with(added, addedCount);
       }
-      return value.length == size
-          ? new MsrState(whole, value, knows, writer)
-          : new MsrState(
-              whole,
-              Arrays.copyOf(value, size),
-              Arrays.copyOf(knows, size),
-              Arrays.copyOf(writer, size));
+      int chunks = chunks(size);
+      return new MsrState(
+          whole,
+          value.length == chunks ? value : Arrays.copyOf(value, chunks),
+          cut(knows, words(size)),
+          writer);
     }
 
     private int find(int msr) {
@@ -219,29 +316,42 @@ public final class MsrState {
       } else if (expected != null && (slot == expected.size() || expected.index(slot) != msr)) {
         expected = null;
       }
-      if (slot == value.length) {
-        grow(expected == null ? slot + Math.max(16, slot / 2) : expected.size());
+      if (!copied || slot >> CHUNK_BITS == value.length) {
+        grow(Math.max(slot + 1, expected == null ? 0 : expected.size()));
       }
       if (addedCount == added.length) {
-        added = Arrays.copyOf(added, value.length - layout.size());
+        added = Arrays.copyOf(added, value.length * CHUNK - layout.size());
       }
       added[addedCount] = msr;
       addedCount++;
-      writer[slot] = Tracked.NOBODY;
       return slot;
     }
 
     private void open() {
       if (!copied) {
-        grow(values.length);
+        grow(layout.size());
       }
     }
 
     private void grow(int capacity) {
       copied = true;
-      value = Arrays.copyOf(value, capacity);
-      knows = Arrays.copyOf(knows, capacity);
-      writer = Arrays.copyOf(writer, capacity);
+      value = Arrays.copyOf(value, chunks(capacity));
+      knows = Arrays.copyOf(knows, words(capacity));
+    }
+
+    /** The chunk of a slot, which may be written. */
+    @SuppressWarnings("ReferenceEquality") // Is it the state's own?
+    private long[] chunk(int slot) {
+      int at = slot >>> CHUNK_BITS;
+      long[] own = value[at];
+      if (own == null) {
+        own = new long[CHUNK];
+        value[at] = own;
+      } else if (at < values.length && own == values[at]) {
+        own = own.clone();
+        value[at] = own;
+      }
+      return own;
     }
   }
 }

@@ -41,6 +41,10 @@ final class MsrStore {
   private Vcpu v;
   private MsrState before;
   private MsrState.Edit edit;
+
+  /** Whether the list knows the slots of what is edited. */
+  private boolean listed;
+
   private Tracked.@Nullable Edit sregs;
   private Tracked.@Nullable Edit vmcs12;
   private boolean certain = true;
@@ -55,18 +59,47 @@ final class MsrStore {
     this.moment = moment;
     this.before = v.platform().msrs();
     this.edit = before.edit();
+    this.listed = list.isOf(before.layout());
   }
 
   /** The first entries were accepted, so many of them. */
   void apply(int count) {
-    for (int i = 0; i < count; i++) {
-      apply(i, list.data(msrs, i));
+    boolean whole = count == msrs.held() && listed && outsideNested();
+    MsrList.Plan plan = whole ? list.plan(msrs) : null;
+    if (plan == null) {
+      for (int i = 0; i < count; i++) {
+        applyNext(i);
+      }
+      return;
     }
+    edit.putAll(plan, msrs, moment);
+    for (int n = 0; n < plan.ruledCount(); n++) {
+      applyNext(plan.ruled(n));
+    }
+  }
+
+  /** An entry was accepted. */
+  void applyNext(int i) {
+    apply(i, list.data(msrs, i));
+  }
+
+  /** Whether nothing can make KVM leave nested operation, which loads MSRs. */
+  private boolean outsideNested() {
+    Nested.Mode mode = v.nested().mode();
+    return mode.vmxonAnywhere().isNo() && mode.guestMode().isNo();
   }
 
   private void apply(int i, long data) {
     switch (list.keeping(i)) {
-      case AS_WRITTEN -> edit.write(list, i, data, certain, moment);
+      case ZERO_AS_WRITTEN -> {
+        if (data == 0) {
+          writeEntry(i, data, certain);
+        } else {
+          entry = i;
+          store(list.kind(i), list.index(i), data);
+        }
+      }
+      case AS_WRITTEN -> writeEntry(i, data, certain);
       case NOT_AT_ALL -> {}
       case BY_RULE -> {
         entry = i;
@@ -94,9 +127,18 @@ final class MsrStore {
     return next;
   }
 
+  private void writeEntry(int i, long data, boolean sure) {
+    int slot = listed ? list.slot(i) : -1;
+    if (slot >= 0) {
+      edit.put(slot, data, sure, moment);
+    } else {
+      edit.write(list.index(i), data, sure, moment);
+    }
+  }
+
   void write(int index, long data, boolean sure) {
     if (index == list.index(entry)) {
-      edit.write(list, entry, data, certain && sure, moment);
+      writeEntry(entry, data, certain && sure);
     } else {
       edit.write(index, data, certain && sure, moment);
     }
@@ -124,7 +166,8 @@ final class MsrStore {
   }
 
   /** What an accepted value leaves behind, whatever it is. */
-  static MsrList.Keeping keeping(MsrKind kind, int index, KernelModel.Vendor vendor) {
+  static MsrList.Keeping keeping(MsrKind kind, int index, KernelModel kernel) {
+    KernelModel.Vendor vendor = kernel.vendor();
     return switch (kind) {
       case PLAIN,
           SMBASE,
@@ -151,6 +194,9 @@ final class MsrStore {
           OSVW ->
           MsrList.Keeping.AS_WRITTEN;
       case HYPERV -> MsrHyperv.keeping(index);
+      case TSC_AUX, TSC_DEADLINE -> MsrList.Keeping.ZERO_AS_WRITTEN;
+      case ARCH_CAPABILITIES, PERF_CAPABILITIES ->
+          keepsFeatures(kernel) ? MsrList.Keeping.AS_WRITTEN : MsrList.Keeping.BY_RULE;
       case VMX, UMWAIT_CONTROL, MCG_EXT_CTL, SGX_HASH ->
           switch (vendor) {
             case VMX -> MsrList.Keeping.AS_WRITTEN;
@@ -302,8 +348,7 @@ final class MsrStore {
       return;
     }
     write(index, data, true);
-    Nested.Mode mode = v.nested().mode();
-    if (data != 0 || (mode.vmxonAnywhere().isNo() && mode.guestMode().isNo())) {
+    if (data != 0 || outsideNested()) {
       return;
     }
     v = done();
@@ -313,16 +358,17 @@ final class MsrStore {
     }
     before = v.platform().msrs();
     edit = before.edit();
+    listed = list.isOf(before.layout());
     sregs = null;
     vmcs12 = null;
   }
 
   /** Since 6.14 a feature MSR that the guest's CPUID lacks keeps nothing. */
+  private static boolean keepsFeatures(KernelModel kernel) {
+    return kernel.version().compareTo(KernelVersion.V6_15) < 0;
+  }
+
   private void feature(int index, long data, int leaf, char register, int bit) {
-    if (v.kernel().version().compareTo(KernelVersion.V6_15) < 0) {
-      write(index, data, true);
-      return;
-    }
     Answer has = GuestCpuid.has(v, leaf, 0, register, bit);
     if (!has.isNo()) {
       write(index, data, has.isYes());

@@ -80,18 +80,18 @@ final class MsrVmx {
 
   private static MsrFate measured(Vcpu v, int index, long data, Answer timer) {
     MsrState offered = v.vm().host().featureMsrs();
-    int at = offered.position(index);
-    if (at >= 0) {
-      MsrFate fate = against(index, offered.valueAt(at), data, timer);
-      if (offered.knowsAt(at) || fate.accepted().isYes()) {
+    int slot = offered.slot(index);
+    if (slot >= 0) {
+      MsrFate fate = against(index, offered.valueIn(slot), data, timer);
+      if (offered.knowsIn(slot) || fate.accepted().isYes()) {
         return fate;
       }
     }
     MsrState own = v.platform().msrs();
-    int mine = own.position(index);
+    int mine = own.slot(index);
     if (mine >= 0
-        && own.knowsAt(mine)
-        && against(index, own.valueAt(mine), data, timer).accepted().isYes()) {
+        && own.knowsIn(mine)
+        && against(index, own.valueIn(mine), data, timer).accepted().isYes()) {
       return MsrFate.ACCEPTED;
     }
     return index == Msr.IA32_VMX_BASIC && (data & BASIC_32BIT) != 0
@@ -359,7 +359,7 @@ final class MsrVmx {
     int leaf7b = features.leaf7Ebx();
     int leaf7c = features.leaf7Ecx();
     int amd = features.extended1Edx();
-    int xsave = GuestCpuid.register(guest, 0xd, 1, 'a');
+    int xsave = features.xsaveEax();
     long controls = bit(amd, 27) || bit(leaf7c, 22) ? 1L << SECONDARY_RDTSCP : 0;
     controls |= bit(leaf1, 30) ? 1L << SECONDARY_RDRAND_EXITING : 0;
     controls |= bit(leaf7b, 10) ? 1L << SECONDARY_INVPCID : 0;

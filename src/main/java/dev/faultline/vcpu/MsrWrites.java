@@ -15,7 +15,7 @@ import org.jspecify.annotations.Nullable;
  * meets.
  *
  * <p><em>Order:</em> {@link #next} is called for every entry from the first on; those may be left
- * out that KVM {@linkplain #accepts accepts} in any case.
+ * out that KVM {@linkplain #accepts accepts} in any case, or {@linkplain #takesZero with zero}.
  *
  * <p><em>Source:</em> {@code arch/x86/kvm/x86.c, __kvm_set_msr(), kvm_set_msr_common(),
  * do_set_msr()}; {@code arch/x86/kvm/vmx/vmx.c, vmx_set_msr()}; {@code arch/x86/kvm/svm/svm.c,
@@ -115,7 +115,42 @@ final class MsrWrites {
     };
   }
 
-  private MsrFate judge(MsrKind kind, int index, long data) {
+  /**
+   * Whether zero, which the MSR usually holds, is accepted and has no bearing on later entries, on
+   * every vCPU of this kernel and of a host with this list of MSRs.
+   */
+  boolean takesZero(MsrKind kind, int index) {
+    return switch (kind) {
+      case CANONICAL,
+          SEGMENT_BASE,
+          FMASK,
+          TSC_AUX,
+          SPEC_CTRL,
+          TSX_CTRL,
+          UMWAIT_CONTROL,
+          XSS,
+          XFD,
+          BNDCFGS,
+          DEBUGCTL,
+          MTRR_VARIABLE,
+          MTRR_FIXED,
+          MTRR_DEFAULT,
+          MCG_CTL,
+          MCG_EXT_CTL,
+          STEAL_TIME,
+          ASYNC_PF_EN,
+          PV_EOI,
+          HYPERV,
+          HWCR,
+          VIRT_SPEC_CTRL ->
+          judge(kind, index, 0).accepted().isYes();
+      // With a PMU, too: it refuses no zero.
+      case PMU, PMU_P6, DS_AREA, PMU_F15H -> unsupported(index, 0).accepted().isYes();
+      default -> false;
+    };
+  }
+
+  MsrFate judge(MsrKind kind, int index, long data) {
     return switch (kind) {
       case SMBASE -> smbase(index);
       case CANONICAL, SEGMENT_BASE -> canonical(data);

@@ -1,24 +1,19 @@
 package dev.faultline.vcpu;
 
-import dev.faultline.Bytes;
 import dev.faultline.FieldSet;
 import dev.faultline.kvm.KvmDebugregs;
 import dev.faultline.kvm.KvmSegment;
 import dev.faultline.kvm.KvmSregs;
-import dev.faultline.kvm.MpState;
-import dev.faultline.vmx.ActivityState;
 import dev.faultline.vmx.EntryControls;
 import dev.faultline.vmx.ExitControls;
 import dev.faultline.vmx.ExitReason;
 import dev.faultline.vmx.InterruptibilityInfo;
-import dev.faultline.vmx.PinControls;
 import dev.faultline.vmx.Vmcs12;
 import dev.faultline.vmx.VmcsField;
 import dev.faultline.x86.Cr0;
 import dev.faultline.x86.Efer;
 import dev.faultline.x86.Msr;
 import dev.faultline.x86.SegmentRegister;
-import java.util.List;
 
 /**
  * Registers at the border between L1 and L2: loaded from vmcs12 on the way in and out, and written
@@ -35,7 +30,6 @@ final class NestedRegisters {
   private static final int TR_LIMIT = 0x67;
   private static final int CODE_TYPE = 11;
   private static final int DATA_TYPE = 3;
-  private static final int ACCESSED = 1;
   private static final int AR_P = 1 << 7;
   private static final int AR_UNUSABLE = 1 << 16;
   private static final int SHADOW_MOV_SS = 1;
@@ -43,104 +37,9 @@ final class NestedRegisters {
   private static final long INTR_INFO_INVALID = 0x7fff_ffffL;
   private static final int LAUNCH_STATE = Vmcs12.LAYOUT.indexOf("vmcs12.launch_state");
 
-  /** Host state has no such field. */
-  private static final int NONE = -1;
-
   private static final String FAILED_ENTRY = "FAILED_VMENTRY";
   private static final long FAILED_ENTRY_BIT = 1L << 31;
   private static final int DR7 = KvmDebugregs.LAYOUT.indexOf("dr7");
-
-  /** Where a segment register lives in struct kvm_sregs and in vmcs12, L2's and L1's. */
-  private record SegmentFields(
-      SegmentRegister register,
-      int base,
-      int limit,
-      int selector,
-      int type,
-      int present,
-      int dpl,
-      int db,
-      int s,
-      int l,
-      int g,
-      int avl,
-      int unusable,
-      int padding,
-      int vmcsSelector,
-      int vmcsBase,
-      int vmcsLimit,
-      int vmcsAr,
-      int hostSelector,
-      int hostBase) {
-
-    static SegmentFields of(SegmentRegister register) {
-      String name = SregsFields.uapiName(register) + ".";
-      String vmcs = "GUEST_" + register.name() + "_";
-      int base = KvmSregs.LAYOUT.indexOf(name + "base");
-      return new SegmentFields(
-          register,
-          base,
-          KvmSregs.LAYOUT.indexOf(name + "limit"),
-          KvmSregs.LAYOUT.indexOf(name + "selector"),
-          KvmSregs.LAYOUT.indexOf(name + "type"),
-          KvmSregs.LAYOUT.indexOf(name + "present"),
-          KvmSregs.LAYOUT.indexOf(name + "dpl"),
-          KvmSregs.LAYOUT.indexOf(name + "db"),
-          KvmSregs.LAYOUT.indexOf(name + "s"),
-          KvmSregs.LAYOUT.indexOf(name + "l"),
-          KvmSregs.LAYOUT.indexOf(name + "g"),
-          KvmSregs.LAYOUT.indexOf(name + "avl"),
-          KvmSregs.LAYOUT.indexOf(name + "unusable"),
-          KvmSregs.LAYOUT.indexOf(name + "unusable") + 1,
-          Vmcs12.indexOf(VmcsField.valueOf(vmcs + "SELECTOR")),
-          Vmcs12.indexOf(VmcsField.valueOf(vmcs + "BASE")),
-          Vmcs12.indexOf(VmcsField.valueOf(vmcs + "LIMIT")),
-          Vmcs12.indexOf(VmcsField.valueOf(vmcs + "AR_BYTES")),
-          register == SegmentRegister.LDTR
-              ? NONE
-              : Vmcs12.indexOf(VmcsField.valueOf("HOST_" + register.name() + "_SELECTOR")),
-          switch (register) {
-            case FS -> Vmcs12.indexOf(VmcsField.HOST_FS_BASE);
-            case GS -> Vmcs12.indexOf(VmcsField.HOST_GS_BASE);
-            case TR -> Vmcs12.indexOf(VmcsField.HOST_TR_BASE);
-            default -> NONE;
-          });
-    }
-
-    void write(Tracked.Edit sregs, long baseValue, long limitValue, long selectorValue, int ar) {
-      int off = (ar & AR_UNUSABLE) != 0 ? 1 : 0;
-      sregs.set(base, baseValue);
-      sregs.set(limit, limitValue);
-      sregs.set(selector, selectorValue);
-      sregs.set(type, ar & 15);
-      sregs.set(s, ar >> 4 & 1);
-      sregs.set(dpl, ar >> 5 & 3);
-      sregs.set(present, 1 - off);
-      sregs.set(avl, ar >> 12 & 1);
-      sregs.set(l, ar >> 13 & 1);
-      sregs.set(db, ar >> 14 & 1);
-      sregs.set(g, ar >> 15 & 1);
-      sregs.set(unusable, off);
-      sregs.set(padding, 0);
-    }
-
-    void forget(Tracked.Edit sregs) {
-      FieldSet fields = SregsFields.segment(register);
-      for (int f = fields.next(0); f >= 0; f = fields.next(f + 1)) {
-        sregs.forget(f);
-      }
-    }
-
-    boolean knownIn(Tracked vmcs12) {
-      return vmcs12.knows(vmcsSelector)
-          && vmcs12.knows(vmcsBase)
-          && vmcs12.knows(vmcsLimit)
-          && vmcs12.knows(vmcsAr);
-    }
-  }
-
-  private static final List<SegmentFields> SEGMENTS =
-      List.of(SegmentRegister.values()).stream().map(SegmentFields::of).toList();
 
   private NestedRegisters() {}
 
@@ -202,19 +101,19 @@ final class NestedRegisters {
             && (before.value(SregsFields.CR0) & Cr0.PG) == 0
             && (get(vmcs12, VmcsField.GUEST_CR0) & Cr0.PG) != 0;
     Answer fromRealMode = leavesRealMode(v);
-    for (SegmentFields f : SEGMENTS) {
-      if (!fromRealMode.isNo() && f.register != SegmentRegister.LDTR) {
+    for (SegmentFields f : SegmentFields.ALL) {
+      if (!fromRealMode.isNo() && f.register() != SegmentRegister.LDTR) {
         keepRealModeSegment(f, before, vmcs12, sregs, fromRealMode);
       } else if (f.knownIn(vmcs12)) {
-        int ar = (int) vmcs12.value(f.vmcsAr);
-        if (entersLongMode && f.register == SegmentRegister.TR) {
+        int ar = (int) vmcs12.value(f.vmcsAr());
+        if (entersLongMode && f.register() == SegmentRegister.TR) {
           ar = (ar & ~15) | CODE_TYPE;
         }
         f.write(
             sregs,
-            vmcs12.value(f.vmcsBase),
-            vmcs12.value(f.vmcsLimit),
-            vmcs12.value(f.vmcsSelector),
+            vmcs12.value(f.vmcsBase()),
+            vmcs12.value(f.vmcsLimit()),
+            vmcs12.value(f.vmcsSelector()),
             ar);
       } else {
         f.forget(sregs);
@@ -239,11 +138,11 @@ final class NestedRegisters {
   /** What {@link #keepRealModeSegment} put into vmcs02 is what KVM will copy to vmcs12. */
   private static Vcpu storeRealModeRights(Vcpu v, Tracked before, Answer certain, int moment) {
     Tracked.Edit vmcs12 = v.nested().vmcs12().edit(moment);
-    for (SegmentFields f : SEGMENTS) {
-      if (f.register != SegmentRegister.LDTR) {
-        int ar = KvmSegment.read(before.bytes(), SregsFields.offset(f.register)).accessRights();
+    for (SegmentFields f : SegmentFields.ALL) {
+      if (f.register() != SegmentRegister.LDTR) {
+        int ar = KvmSegment.read(before.bytes(), SregsFields.offset(f.register())).accessRights();
         vmcs12.set(
-            f.vmcsAr, ar, certain.isYes() && before.knowsAll(SregsFields.segment(f.register)));
+            f.vmcsAr(), ar, certain.isYes() && before.knowsAll(SregsFields.segment(f.register())));
       }
     }
     return v.withNested(v.nested().withVmcs12(vmcs12.done()));
@@ -263,25 +162,25 @@ final class NestedRegisters {
    */
   private static void keepRealModeSegment(
       SegmentFields f, Tracked before, Tracked vmcs12, Tracked.Edit sregs, Answer certain) {
-    FieldSet fields = SregsFields.segment(f.register);
+    FieldSet fields = SregsFields.segment(f.register());
     boolean known =
         certain.isYes()
             && before.knowsAll(fields)
-            && vmcs12.knows(f.vmcsSelector)
-            && vmcs12.knows(f.vmcsBase);
+            && vmcs12.knows(f.vmcsSelector())
+            && vmcs12.knows(f.vmcsBase());
     if (!known) {
       f.forget(sregs);
       return;
     }
     boolean other =
-        f.register != SegmentRegister.TR
-            && before.value(f.selector) != vmcs12.value(f.vmcsSelector);
-    int ar = KvmSegment.read(before.bytes(), SregsFields.offset(f.register)).accessRights();
+        f.register() != SegmentRegister.TR
+            && before.value(f.selector()) != vmcs12.value(f.vmcsSelector());
+    int ar = KvmSegment.read(before.bytes(), SregsFields.offset(f.register())).accessRights();
     f.write(
         sregs,
-        other ? vmcs12.value(f.vmcsBase) : before.value(f.base),
-        before.value(f.limit),
-        other ? vmcs12.value(f.vmcsSelector) : before.value(f.selector),
+        other ? vmcs12.value(f.vmcsBase()) : before.value(f.base()),
+        before.value(f.limit()),
+        other ? vmcs12.value(f.vmcsSelector()) : before.value(f.selector()),
         ar);
   }
 
@@ -388,7 +287,7 @@ final class NestedRegisters {
 
   /** L2 is left without an exit: its state goes to vmcs12, L1's host state is loaded. */
   static Vcpu leave(Vcpu v, int moment) {
-    return leaveFrom(v.withNested(v.nested().withVmcs12(synchronizedVmcs12(v, moment))), moment);
+    return leaveFrom(v.withNested(v.nested().withVmcs12(Vmcs12Sync.vmcs12(v, moment))), moment);
   }
 
   private static Vcpu leaveFrom(Vcpu v, int moment) {
@@ -420,7 +319,7 @@ final class NestedRegisters {
    * vmcs12_save_pending_event()}, v6.1.
    */
   static Vcpu exit(Vcpu v, ExitReason reason, int moment) {
-    Tracked vmcs12 = synchronizedVmcs12(v, moment);
+    Tracked vmcs12 = Vmcs12Sync.vmcs12(v, moment);
     Tracked.Edit edit = vmcs12.edit(moment);
     edit.set(Vmcs12.indexOf(VmcsField.VM_EXIT_REASON), reason.number());
     edit.set(Vmcs12.indexOf(VmcsField.EXIT_QUALIFICATION), 0);
@@ -513,7 +412,7 @@ final class NestedRegisters {
     sregs.copy(SregsFields.GDT_BASE, vmcs12, Vmcs12.indexOf(VmcsField.HOST_GDTR_BASE));
     sregs.copy(SregsFields.IDT_BASE, vmcs12, Vmcs12.indexOf(VmcsField.HOST_IDTR_BASE));
     sregs.set(SregsFields.GDT_LIMIT, TABLE_LIMIT).set(SregsFields.IDT_LIMIT, TABLE_LIMIT);
-    for (SegmentFields f : SEGMENTS) {
+    for (SegmentFields f : SegmentFields.ALL) {
       hostSegment(f, vmcs12, sregs);
     }
     Tracked.Edit regs = v.registers().regs().edit(moment);
@@ -541,15 +440,15 @@ final class NestedRegisters {
   }
 
   private static void hostSegment(SegmentFields f, Tracked vmcs12, Tracked.Edit sregs) {
-    if (f.register == SegmentRegister.LDTR) {
+    if (f.register() == SegmentRegister.LDTR) {
       f.write(sregs, 0, 0, 0, AR_UNUSABLE);
       return;
     }
     Answer wide = has(vmcs12, VmcsField.VM_EXIT_CONTROLS, ExitControls.HOST_ADDR_SPACE_SIZE);
     boolean known =
-        vmcs12.knows(f.hostSelector)
-            && (f.hostBase == NONE || vmcs12.knows(f.hostBase))
-            && (f.register != SegmentRegister.CS || wide.isKnown());
+        vmcs12.knows(f.hostSelector())
+            && (f.hostBase() == SegmentFields.NONE || vmcs12.knows(f.hostBase()))
+            && (f.register() != SegmentRegister.CS || wide.isKnown());
     if (!known) {
       f.forget(sregs);
       return;
@@ -559,16 +458,16 @@ final class NestedRegisters {
     int g = 1 << 15;
     int s = 1 << 4;
     int ar =
-        switch (f.register) {
+        switch (f.register()) {
           case CS -> CODE_TYPE | s | AR_P | g | (wide.isYes() ? l : db);
           case TR -> CODE_TYPE | AR_P;
           default -> DATA_TYPE | s | AR_P | g | db;
         };
     f.write(
         sregs,
-        f.hostBase == NONE ? 0 : vmcs12.value(f.hostBase),
-        f.register == SegmentRegister.TR ? TR_LIMIT : 0xffff_ffffL,
-        vmcs12.value(f.hostSelector),
+        f.hostBase() == SegmentFields.NONE ? 0 : vmcs12.value(f.hostBase()),
+        f.register() == SegmentRegister.TR ? TR_LIMIT : 0xffff_ffffL,
+        vmcs12.value(f.hostSelector()),
         ar);
   }
 
@@ -596,160 +495,6 @@ final class NestedRegisters {
       msrs = MsrRules.afterGuestRan(loaded, moment, true);
     }
     return v.withPlatform(v.platform().withMsrs(msrs));
-  }
-
-  /** vmcs12 as KVM_GET_NESTED_STATE returns it while L2 is active. */
-  static Tracked synchronizedVmcs12(Vcpu v, int moment) {
-    Tracked vmcs12 = v.nested().vmcs12();
-    Tracked.Edit edit = vmcs12.edit(moment);
-    Tracked sregs = v.registers().sregs();
-    Tracked regs = v.registers().regs();
-    controlRegister(
-        edit, vmcs12, VmcsField.GUEST_CR0, VmcsField.CR0_GUEST_HOST_MASK, sregs, SregsFields.CR0);
-    controlRegister(
-        edit, vmcs12, VmcsField.GUEST_CR4, VmcsField.CR4_GUEST_HOST_MASK, sregs, SregsFields.CR4);
-    edit.copy(Vmcs12.indexOf(VmcsField.GUEST_RSP), regs, RegsFields.RSP);
-    edit.copy(Vmcs12.indexOf(VmcsField.GUEST_RIP), regs, RegsFields.RIP);
-    edit.copy(Vmcs12.indexOf(VmcsField.GUEST_RFLAGS), regs, RegsFields.RFLAGS);
-    for (SegmentFields f : SEGMENTS) {
-      edit.copy(f.vmcsBase, sregs, f.base);
-      edit.copy(f.vmcsLimit, sregs, f.limit);
-      edit.copy(f.vmcsSelector, sregs, f.selector);
-    }
-    edit.copy(Vmcs12.indexOf(VmcsField.GUEST_GDTR_BASE), sregs, SregsFields.GDT_BASE);
-    edit.copy(Vmcs12.indexOf(VmcsField.GUEST_IDTR_BASE), sregs, SregsFields.IDT_BASE);
-    edit.forget(Vmcs12.indexOf(VmcsField.GUEST_LINEAR_ADDRESS));
-    boolean efer = sregs.knows(SregsFields.EFER);
-    long lma = (sregs.value(SregsFields.EFER) & Efer.LMA) != 0 ? EntryControls.IA32E_MODE : 0;
-    edit.set(
-        Vmcs12.indexOf(VmcsField.VM_ENTRY_CONTROLS),
-        (get(vmcs12, VmcsField.VM_ENTRY_CONTROLS) & ~EntryControls.IA32E_MODE) | lma,
-        efer && knows(vmcs12, VmcsField.VM_ENTRY_CONTROLS));
-    synchronizeSaved(v, vmcs12, edit);
-    synchronizeEvents(v, vmcs12, edit);
-    return edit.done();
-  }
-
-  /** Bits that L1 owns keep vmcs12's value; the others are the register's. */
-  private static void controlRegister(
-      Tracked.Edit edit,
-      Tracked vmcs12,
-      VmcsField guest,
-      VmcsField mask,
-      Tracked sregs,
-      int register) {
-    long owned = get(vmcs12, mask);
-    edit.set(
-        Vmcs12.indexOf(guest),
-        (get(vmcs12, guest) & owned) | (sregs.value(register) & ~owned),
-        knows(vmcs12, guest) && knows(vmcs12, mask) && sregs.knows(register));
-  }
-
-  /** What L1 asked to be saved on exit, and what hardware saves only when L2 has run. */
-  private static void synchronizeSaved(Vcpu v, Tracked vmcs12, Tracked.Edit edit) {
-    Answer saveDebug = has(vmcs12, VmcsField.VM_EXIT_CONTROLS, ExitControls.SAVE_DEBUG_CONTROLS);
-    int dr7 = Vmcs12.indexOf(VmcsField.GUEST_DR7);
-    if (saveDebug.isYes()) {
-      edit.copy(dr7, v.registers().debugregs(), DR7);
-    } else if (!saveDebug.isKnown()) {
-      edit.forget(dr7);
-    }
-    Answer saveEfer = has(vmcs12, VmcsField.VM_EXIT_CONTROLS, ExitControls.SAVE_IA32_EFER);
-    int efer = Vmcs12.indexOf(VmcsField.GUEST_IA32_EFER);
-    if (saveEfer.isYes()) {
-      edit.copy(efer, v.registers().sregs(), SregsFields.EFER);
-    } else if (!saveEfer.isKnown()) {
-      edit.forget(efer);
-    }
-    Answer timer =
-        has(vmcs12, VmcsField.PIN_BASED_VM_EXEC_CONTROL, PinControls.PREEMPTION_TIMER)
-            .and(has(vmcs12, VmcsField.VM_EXIT_CONTROLS, ExitControls.SAVE_PREEMPTION_TIMER))
-            .and(v.nested().mode().runPending().not());
-    if (!timer.isNo()) {
-      edit.forget(Vmcs12.indexOf(VmcsField.VMX_PREEMPTION_TIMER_VALUE));
-    }
-    if (!v.kernel().ept().isNo()) {
-      Answer pae = pae(v.registers().sregs());
-      if (!pae.isNo()) {
-        for (VmcsField pdptr : PDPTRS) {
-          edit.forget(Vmcs12.indexOf(pdptr));
-        }
-      }
-    }
-  }
-
-  private static final List<VmcsField> PDPTRS =
-      List.of(
-          VmcsField.GUEST_PDPTR0,
-          VmcsField.GUEST_PDPTR1,
-          VmcsField.GUEST_PDPTR2,
-          VmcsField.GUEST_PDPTR3);
-
-  private static Answer pae(Tracked sregs) {
-    if (!sregs.knows(SregsFields.CR0)
-        || !sregs.knows(SregsFields.CR4)
-        || !sregs.knows(SregsFields.EFER)) {
-      return Answer.CANNOT_TELL;
-    }
-    return Answer.of(
-        SregsRules.paePaging(
-            sregs.value(SregsFields.CR0),
-            sregs.value(SregsFields.CR4),
-            sregs.value(SregsFields.EFER)));
-  }
-
-  private static void synchronizeEvents(Vcpu v, Tracked vmcs12, Tracked.Edit edit) {
-    Tracked events = v.events();
-    Answer runPending = v.nested().mode().runPending();
-    boolean known =
-        events.knows(EventsFields.INTERRUPT_SHADOW)
-            && events.knows(EventsFields.NMI_MASKED)
-            && runPending.isKnown()
-            && (runPending.isNo() || knows(vmcs12, VmcsField.GUEST_INTERRUPTIBILITY_INFO));
-    // A pending VM-Enter took over all of vmcs12's bits; KVM_SET_VCPU_EVENTS changes three.
-    long others =
-        runPending.isYes()
-            ? get(vmcs12, VmcsField.GUEST_INTERRUPTIBILITY_INFO)
-                & ~(InterruptibilityInfo.STI
-                    | InterruptibilityInfo.MOV_SS
-                    | InterruptibilityInfo.NMI)
-            : 0;
-    long shadow = events.value(EventsFields.INTERRUPT_SHADOW);
-    long info =
-        ((shadow & SHADOW_STI) != 0 ? InterruptibilityInfo.STI : 0)
-            | ((shadow & SHADOW_MOV_SS) != 0 ? InterruptibilityInfo.MOV_SS : 0)
-            | (events.value(EventsFields.NMI_MASKED) != 0 ? InterruptibilityInfo.NMI : 0);
-    edit.set(Vmcs12.indexOf(VmcsField.GUEST_INTERRUPTIBILITY_INFO), info | others, known);
-    Tracked mp = v.platform().mpState();
-    long state = mp.value(0);
-    long activity =
-        state == MpState.HALTED.number()
-            ? ActivityState.HLT
-            : state == MpState.INIT_RECEIVED.number()
-                ? ActivityState.WAIT_SIPI
-                : ActivityState.ACTIVE;
-    edit.set(Vmcs12.indexOf(VmcsField.GUEST_ACTIVITY_STATE), activity, mp.knows(0));
-  }
-
-  /**
-   * While L2 is active a segment write goes to vmcs02, which keeps what KVM_GET_SREGS does not
-   * show: whether an unusable segment was marked present, and 32 bits of a table's limit.
-   */
-  static Tracked accessRights(Vcpu v, KvmSregs given, int moment) {
-    Tracked.Edit edit = v.nested().vmcs12().edit(moment);
-    Bytes raw = given.raw();
-    Answer restricted = v.nested().mode().restricted();
-    for (SegmentFields f : SEGMENTS) {
-      int ar = KvmSegment.read(raw, SregsFields.offset(f.register)).accessRights();
-      boolean ldtr = f.register == SegmentRegister.LDTR;
-      if (restricted.isNo() && !ldtr) {
-        ar |= ACCESSED;
-      }
-      edit.set(f.vmcsAr, ar, restricted.isKnown() || ldtr || (ar & ACCESSED) != 0);
-    }
-    edit.set(Vmcs12.indexOf(VmcsField.GUEST_GDTR_LIMIT), given.gdt().limit());
-    edit.set(Vmcs12.indexOf(VmcsField.GUEST_IDTR_LIMIT), given.idt().limit());
-    return edit.done();
   }
 
   /** The special registers that L1 and L2 do not share. */

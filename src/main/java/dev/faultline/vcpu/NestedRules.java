@@ -81,15 +81,13 @@ final class NestedRules {
 
     /**
      * The decision. Where it cannot be told whether vmcs12 passes its checks, the events are those
-     * of a call that passes: a recorded 0 says that it did. What L2 does to a shadow vmcs12 later
-     * is not modelled, so one with it is in doubt as a whole.
+     * of a call that passes: a recorded 0 says that it did.
      */
     Decision finish(Outcome outcome) {
       if (missing == null) {
         return new Decision(outcome, List.copyOf(events), null);
       }
-      boolean shadow = events.stream().anyMatch(TimelineEvent.ShadowVmcs12Loaded.class::isInstance);
-      if (outcome.equals(Outcome.ZERO) && onlyVmcs12 && !shadow) {
+      if (outcome.equals(Outcome.ZERO) && onlyVmcs12) {
         return new Decision(new Outcome.Undecided(missing), List.copyOf(events), null);
       }
       return Decision.undecided(
@@ -234,15 +232,17 @@ final class NestedRules {
       return walk.finish(Outcome.ZERO);
     }
     if (usesShadow(vmcs12)) {
-      NestedStateCheck failed = shadowCheck(s, payload);
-      if (payload.size() >= HEADER + Vmcs12.SIZE + Vmcs12.SIZE_PACKED
-          && s.sizeField() >= HEADER + Vmcs12.SIZE + Vmcs12.SIZE_PACKED) {
-        walk.events.add(
-            new TimelineEvent.ShadowVmcs12Loaded(
-                walk.moment, packed(payload, HEADER + Vmcs12.SIZE)));
+      int needed = HEADER + Vmcs12.SIZE + Vmcs12.SIZE_PACKED;
+      if (s.sizeField() < needed) {
+        return walk.refused(NestedStateCheck.NESTED_SHADOW_SIZE);
       }
-      if (failed != null) {
-        return walk.refused(failed);
+      if (payload.size() < needed) {
+        return walk.refused(NestedStateCheck.NESTED_SHADOW_UNREADABLE);
+      }
+      Vmcs12 shadow = packed(payload, HEADER + Vmcs12.SIZE);
+      walk.events.add(new TimelineEvent.ShadowVmcs12Loaded(walk.moment, shadow));
+      if (shadow.revisionId() != Vmcs12.REVISION || !shadow.isShadow()) {
+        return walk.refused(NestedStateCheck.NESTED_SHADOW_REVISION);
       }
     }
     return enter(v, s, vmcs12, walk);
@@ -267,20 +267,6 @@ final class NestedRules {
             != 0
         && (vmcs12.get(VmcsField.SECONDARY_VM_EXEC_CONTROL) & SecondaryControls.SHADOW_VMCS) != 0
         && vmcs12.get(VmcsField.VMCS_LINK_POINTER) != NestedFields.INVALID_GPA;
-  }
-
-  private static @Nullable NestedStateCheck shadowCheck(KvmNestedState s, Bytes payload) {
-    int needed = HEADER + Vmcs12.SIZE + Vmcs12.SIZE_PACKED;
-    if (s.sizeField() < needed) {
-      return NestedStateCheck.NESTED_SHADOW_SIZE;
-    }
-    if (payload.size() < needed) {
-      return NestedStateCheck.NESTED_SHADOW_UNREADABLE;
-    }
-    Vmcs12 shadow = packed(payload, HEADER + Vmcs12.SIZE);
-    return shadow.revisionId() != Vmcs12.REVISION || !shadow.isShadow()
-        ? NestedStateCheck.NESTED_SHADOW_REVISION
-        : null;
   }
 
   private static Decision enter(Vcpu v, KvmNestedState s, Vmcs12 vmcs12, Walk walk) {
@@ -326,16 +312,7 @@ final class NestedRules {
 
   /** The capabilities that KVM offers this vCPU, as far as its VMX MSRs are known. */
   static VmxCapabilities capabilities(Vcpu v) {
-    MsrState msrs = v.platform().msrs();
-    VmxCapabilities known =
-        VmxCapabilities.read(
-            msr -> msrs.knows(msr) ? OptionalLong.of(msrs.value(msr)) : OptionalLong.empty());
-    if (known.cr0Fixed0().isEmpty() || known.cr4Fixed0().isEmpty()) {
-      known =
-          known.withFixed0(
-              known.cr0Fixed0().orElse(VmxCapabilities.DEFAULT_CR0_FIXED0),
-              known.cr4Fixed0().orElse(VmxCapabilities.DEFAULT_CR4_FIXED0));
-    }
+    VmxCapabilities known = v.platform().msrs().capabilities();
     var table = v.platform().cpuid();
     return table == null ? known : known.withFixed1(ControlRegisters.cr4Fixed1(table));
   }
@@ -511,7 +488,7 @@ final class NestedRules {
     if (hasVmcs.isYes()) {
       Tracked vmcs12 =
           nested.mode().guestMode().isYes()
-              ? NestedRegisters.synchronizedVmcs12(v, c.moment())
+              ? Vmcs12Sync.vmcs12(v, c.moment())
               : copiedOnDemand(nested, c.moment());
       FieldSet known = nested.mode().guestMode().isKnown() ? vmcs12.known() : NO_VMCS12;
       parts.add(new Reply.Struct("", HEADER, Vmcs12.LAYOUT, vmcs12.bytes(), known));

@@ -285,7 +285,7 @@ final class SregsRules {
     if (v.kernel().isSvm()) {
       next = SvmRegisters.sregsSet(v, next, s, moment);
     } else if (v.inGuestMode().isYes()) {
-      Tracked vmcs12 = NestedRegisters.accessRights(v, s, moment);
+      Tracked vmcs12 = Vmcs12Sync.accessRights(v, s, moment);
       next = next.withNested(v.nested().withVmcs12(vmcs12));
     }
     next = LapicRules.modeSet(next, before, s.apicBase(), moment);

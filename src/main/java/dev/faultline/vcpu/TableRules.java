@@ -21,7 +21,6 @@ import org.jspecify.annotations.Nullable;
  */
 final class TableRules {
   private static final int MAX_ENTRIES = 256;
-  private static final int ADDRESS_SIZES = 0x8000_0008;
   private static final int VIRTUAL_BITS_SHIFT = 8;
   private static final int NARROW = 48;
   private static final int WIDE = 57;
@@ -56,8 +55,7 @@ final class TableRules {
       return DeviceRules.refused(
           c.moment(), Ioctl.SET_CPUID2, Errno.EINVAL, CallCheck.CPUID_AFTER_RUN);
     }
-    CpuidEntry sizes = given.find(ADDRESS_SIZES, 0);
-    int virtualBits = sizes == null ? 0 : sizes.eax() >>> VIRTUAL_BITS_SHIFT & 0xff;
+    int virtualBits = given.features().addressSizes() >>> VIRTUAL_BITS_SHIFT & 0xff;
     if (virtualBits != 0 && virtualBits != NARROW && virtualBits != WIDE && !entered.isYes()) {
       return DeviceRules.refused(
           c.moment(), Ioctl.SET_CPUID2, Errno.EINVAL, CallCheck.CPUID_VIRTUAL_BITS);

@@ -245,6 +245,24 @@ public final class Tracked {
       return this;
     }
 
+    /** Fields that fill three words in a row are written with known values. */
+    Edit set(FieldSet fields, int offset, long first, long second, long third) {
+      Bytes.Builder to = builder;
+      if (to == null) {
+        to = bytes.toBuilder();
+        builder = to;
+      }
+      to.put(offset, Long.BYTES, first);
+      to.put(offset + Long.BYTES, Long.BYTES, second);
+      to.put(offset + 2 * Long.BYTES, Long.BYTES, third);
+      if (!complete) {
+        knownBuilder().addAll(fields);
+        seenBuilder().addAll(fields);
+      }
+      fields.addTo(changed);
+      return this;
+    }
+
     /** The field is written with a value that is known only if {@code certain}. */
     public Edit set(int field, long value, boolean certain) {
       return certain ? set(field, value) : forget(field);

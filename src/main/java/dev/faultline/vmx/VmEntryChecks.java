@@ -25,6 +25,11 @@ public final class VmEntryChecks {
   private static final int GUEST_LOAD = first(VmEntryStage.GUEST_LOAD);
   private static final int GUEST_LOAD_END = VmEntryCheck.RESTORED_PDPTES.ordinal();
 
+  /** The checks that {@link VmEntryFilter} leaves out: what the link pointer names. */
+  private static final int LINK_MEMORY = VmEntryCheck.LINK_POINTER_MEMORY.ordinal();
+
+  private static final int LINK_MEMORY_END = VmEntryCheck.LINK_POINTER_SHADOW.ordinal() + 1;
+
   private VmEntryChecks() {}
 
   /**
@@ -34,6 +39,16 @@ public final class VmEntryChecks {
    */
   public static CheckResult firstFailure(
       Vmcs12 vmcs12, VmxCapabilities capabilities, EntryContext context) {
+    if (!VmEntryFilter.passes(vmcs12, capabilities, context)) {
+      return walk(vmcs12, capabilities, context);
+    }
+    return EntryRules.hasLink(vmcs12)
+        ? evaluate(LINK_MEMORY, LINK_MEMORY_END, vmcs12, capabilities, context)
+        : PASSED;
+  }
+
+  /** The same without a look ahead. */
+  static CheckResult walk(Vmcs12 vmcs12, VmxCapabilities capabilities, EntryContext context) {
     return evaluate(CONTROLS, GUEST_LOAD, vmcs12, capabilities, context);
   }
 

@@ -1,12 +1,15 @@
 package dev.faultline.vmx;
 
+import dev.faultline.InvariantViolation;
 import dev.faultline.x86.Cpuid;
 import dev.faultline.x86.Cr0;
 import dev.faultline.x86.Cr4;
 import dev.faultline.x86.Msr;
+import java.util.Arrays;
 import java.util.Map;
 import java.util.OptionalLong;
 import java.util.function.IntFunction;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The VMX capability MSRs of a vCPU, which say what its guest may put into a VMCS. Empty where a
@@ -20,26 +23,47 @@ import java.util.function.IntFunction;
  * #withFixed1}, and takes controls out of the high halves that belong to features the guest does
  * not have.
  *
+ * <p>A value like a record; a class, because one that is made for every restore of nested state
+ * should not be made of thirteen boxes.
+ *
  * <p><i>Source</i>: Intel SDM vol. 3D, "VMX Capability Reporting Facility"; {@code
  * arch/x86/kvm/vmx/nested.c, nested_vmx_setup_ctls_msrs() and vmx_set_vmx_msr(), v6.1}.
  */
-public record VmxCapabilities(
-    OptionalLong basic,
-    OptionalLong pinbased,
-    OptionalLong procbased,
-    OptionalLong procbased2,
-    OptionalLong exit,
-    OptionalLong entry,
-    OptionalLong misc,
-    OptionalLong eptVpid,
-    OptionalLong vmfunc,
-    OptionalLong cr0Fixed0,
-    OptionalLong cr0Fixed1,
-    OptionalLong cr4Fixed0,
-    OptionalLong cr4Fixed1) {
+public final class VmxCapabilities {
+  static final int BASIC = 0;
+  static final int PINBASED = 1;
+  static final int PROCBASED = 2;
+  static final int PROCBASED2 = 3;
+  static final int EXIT = 4;
+  static final int ENTRY = 5;
+  static final int MISC = 6;
+  static final int EPT_VPID = 7;
+  static final int VMFUNC = 8;
+  static final int CR0_FIXED0_MSR = 9;
+  static final int CR0_FIXED1_MSR = 10;
+  static final int CR4_FIXED0_MSR = 11;
+  static final int CR4_FIXED1_MSR = 12;
+
+  private static final int[] MSRS = {
+    Msr.IA32_VMX_BASIC,
+    Msr.IA32_VMX_TRUE_PINBASED_CTLS,
+    Msr.IA32_VMX_TRUE_PROCBASED_CTLS,
+    Msr.IA32_VMX_PROCBASED_CTLS2,
+    Msr.IA32_VMX_TRUE_EXIT_CTLS,
+    Msr.IA32_VMX_TRUE_ENTRY_CTLS,
+    Msr.IA32_VMX_MISC,
+    Msr.IA32_VMX_EPT_VPID_CAP,
+    Msr.IA32_VMX_VMFUNC,
+    Msr.IA32_VMX_CR0_FIXED0,
+    Msr.IA32_VMX_CR0_FIXED1,
+    Msr.IA32_VMX_CR4_FIXED0,
+    Msr.IA32_VMX_CR4_FIXED1,
+  };
+
+  private static final int ALL = (1 << MSRS.length) - 1;
 
   /** Nothing is known. */
-  public static final VmxCapabilities UNKNOWN = read(_ -> OptionalLong.empty());
+  public static final VmxCapabilities UNKNOWN = new VmxCapabilities(new long[MSRS.length], 0);
 
   /**
    * Bits of CR0 that KVM lets a guest in VMX operation not clear, unless userspace changed the MSR.
@@ -54,6 +78,43 @@ public record VmxCapabilities(
    */
   public static final long DEFAULT_CR4_FIXED0 = Cr4.VMXE;
 
+  /** By the numbers above; zero where nothing is known. */
+  private final long[] values;
+
+  /** One bit for each value that is known. */
+  private final int known;
+
+  private VmxCapabilities(long[] values, int known) {
+    this.values = values;
+    this.known = known;
+  }
+
+  /** How many MSRs these are. */
+  public static int count() {
+    return MSRS.length;
+  }
+
+  /** The index of the n-th of these MSRs. */
+  public static int msr(int n) {
+    return MSRS[n];
+  }
+
+  /**
+   * The MSRs by their number here.
+   *
+   * @param values one for each, in the order of {@link #msr}; given away
+   * @param known one bit for each that is known
+   */
+  public static VmxCapabilities wrap(long[] values, int known) {
+    if (values.length != MSRS.length) {
+      throw new InvariantViolation(values.length + " values of VMX capability MSRs");
+    }
+    for (int n = 0; n < values.length; n++) {
+      values[n] &= -(known >>> n & 1L);
+    }
+    return new VmxCapabilities(values, known & ALL);
+  }
+
   /** The MSRs from a table of values, as KVM_GET_MSRS or KVM_SET_MSRS carries them. */
   public static VmxCapabilities of(Map<Integer, Long> msrs) {
     return read(index -> {
@@ -64,20 +125,14 @@ public record VmxCapabilities(
 
   /** The MSRs from anything that tells the value of an MSR. */
   public static VmxCapabilities read(IntFunction<OptionalLong> msr) {
-    return new VmxCapabilities(
-        msr.apply(Msr.IA32_VMX_BASIC),
-        msr.apply(Msr.IA32_VMX_TRUE_PINBASED_CTLS),
-        msr.apply(Msr.IA32_VMX_TRUE_PROCBASED_CTLS),
-        msr.apply(Msr.IA32_VMX_PROCBASED_CTLS2),
-        msr.apply(Msr.IA32_VMX_TRUE_EXIT_CTLS),
-        msr.apply(Msr.IA32_VMX_TRUE_ENTRY_CTLS),
-        msr.apply(Msr.IA32_VMX_MISC),
-        msr.apply(Msr.IA32_VMX_EPT_VPID_CAP),
-        msr.apply(Msr.IA32_VMX_VMFUNC),
-        msr.apply(Msr.IA32_VMX_CR0_FIXED0),
-        msr.apply(Msr.IA32_VMX_CR0_FIXED1),
-        msr.apply(Msr.IA32_VMX_CR4_FIXED0),
-        msr.apply(Msr.IA32_VMX_CR4_FIXED1));
+    long[] values = new long[MSRS.length];
+    int known = 0;
+    for (int n = 0; n < MSRS.length; n++) {
+      OptionalLong value = msr.apply(MSRS[n]);
+      known |= value.isPresent() ? 1 << n : 0;
+      values[n] = value.orElse(0);
+    }
+    return new VmxCapabilities(values, known);
   }
 
   /**
@@ -90,40 +145,105 @@ public record VmxCapabilities(
     return UNKNOWN.withFixed0(DEFAULT_CR0_FIXED0, DEFAULT_CR4_FIXED0).withFixed1(cr4Fixed1);
   }
 
+  /** Whether all of them are known. */
+  boolean isComplete() {
+    return known == ALL;
+  }
+
+  /** The value of the n-th; meaningful only if it is known. */
+  long value(int n) {
+    return values[n];
+  }
+
+  private OptionalLong at(int n) {
+    return (known >>> n & 1) != 0 ? OptionalLong.of(values[n]) : OptionalLong.empty();
+  }
+
+  public OptionalLong basic() {
+    return at(BASIC);
+  }
+
+  public OptionalLong pinbased() {
+    return at(PINBASED);
+  }
+
+  public OptionalLong procbased() {
+    return at(PROCBASED);
+  }
+
+  public OptionalLong procbased2() {
+    return at(PROCBASED2);
+  }
+
+  public OptionalLong exit() {
+    return at(EXIT);
+  }
+
+  public OptionalLong entry() {
+    return at(ENTRY);
+  }
+
+  public OptionalLong misc() {
+    return at(MISC);
+  }
+
+  public OptionalLong eptVpid() {
+    return at(EPT_VPID);
+  }
+
+  public OptionalLong vmfunc() {
+    return at(VMFUNC);
+  }
+
+  public OptionalLong cr0Fixed0() {
+    return at(CR0_FIXED0_MSR);
+  }
+
+  public OptionalLong cr0Fixed1() {
+    return at(CR0_FIXED1_MSR);
+  }
+
+  public OptionalLong cr4Fixed0() {
+    return at(CR4_FIXED0_MSR);
+  }
+
+  public OptionalLong cr4Fixed1() {
+    return at(CR4_FIXED1_MSR);
+  }
+
+  /** The same MSRs; FIXED0 MSRs that are not known are taken to be what KVM offers everywhere. */
+  public VmxCapabilities orDefaults() {
+    int both = 1 << CR0_FIXED0_MSR | 1 << CR4_FIXED0_MSR;
+    return (known & both) == both
+        ? this
+        : withFixed0(
+            cr0Fixed0().orElse(DEFAULT_CR0_FIXED0), cr4Fixed0().orElse(DEFAULT_CR4_FIXED0));
+  }
+
   /** The same MSRs with other values of both FIXED0 MSRs. */
   public VmxCapabilities withFixed0(long cr0, long cr4) {
-    return new VmxCapabilities(
-        basic,
-        pinbased,
-        procbased,
-        procbased2,
-        exit,
-        entry,
-        misc,
-        eptVpid,
-        vmfunc,
-        OptionalLong.of(cr0),
-        cr0Fixed1,
-        OptionalLong.of(cr4),
-        cr4Fixed1);
+    return with(CR0_FIXED0_MSR, cr0, CR4_FIXED0_MSR, cr4);
   }
 
   /** The same MSRs after a KVM_SET_CPUID2 with VMX in it. */
   public VmxCapabilities withFixed1(long cr4) {
-    return new VmxCapabilities(
-        basic,
-        pinbased,
-        procbased,
-        procbased2,
-        exit,
-        entry,
-        misc,
-        eptVpid,
-        vmfunc,
-        cr0Fixed0,
-        OptionalLong.of(CR0_FIXED1),
-        cr4Fixed0,
-        OptionalLong.of(cr4));
+    return with(CR0_FIXED1_MSR, CR0_FIXED1, CR4_FIXED1_MSR, cr4);
+  }
+
+  private VmxCapabilities with(int one, long value, int other, long otherValue) {
+    long[] changed = values.clone();
+    changed[one] = value;
+    changed[other] = otherValue;
+    return new VmxCapabilities(changed, known | 1 << one | 1 << other);
+  }
+
+  /** The same MSRs, of which this one is not known. */
+  public VmxCapabilities without(int msr) {
+    int n = 0;
+    while (n < MSRS.length && MSRS[n] != msr) {
+      n++;
+    }
+    return n == MSRS.length ? this : wrap(values.clone(), known & ~(1 << n));
   }
 
   /**
@@ -161,5 +281,17 @@ public record VmxCapabilities(
 
   private static long when(int register, int feature, long bits) {
     return (register & feature) != 0 ? bits : 0;
+  }
+
+  @Override
+  public boolean equals(@Nullable Object o) {
+    return o instanceof VmxCapabilities other
+        && known == other.known
+        && Arrays.equals(values, other.values);
+  }
+
+  @Override
+  public int hashCode() {
+    return 31 * Arrays.hashCode(values) + known;
   }
 }

@@ -14,6 +14,7 @@ class KvmCpuid2Test {
     0,
     1,
     7,
+    0xa,
     0xd,
     0x14,
     0x40,
@@ -54,7 +55,31 @@ class KvmCpuid2Test {
               .isEqualTo(expected == null ? 0 : expected.edx());
         }
       }
+      assertThat(table.features()).isEqualTo(lookedUp(table));
     }
+  }
+
+  /** The feature words one by one. */
+  private static CpuidFeatures lookedUp(KvmCpuid2 table) {
+    long low = Integer.toUnsignedLong(table.register(0xd, 0, 0));
+    int sizes = table.register(0x8000_0008, 0, 0);
+    boolean told =
+        Integer.compareUnsigned(table.register(0x8000_0000, 0, 0), 0x8000_0008) >= 0
+            && table.find(0x8000_0008, 0) != null;
+    return new CpuidFeatures(
+        table.register(1, 0, 2),
+        table.register(1, 0, 3),
+        table.register(7, 0, 1),
+        table.register(7, 0, 2),
+        table.register(7, 1, 0),
+        table.register(0xa, 0, 0),
+        table.register(0xa, 0, 3),
+        Integer.toUnsignedLong(table.register(0xd, 0, 3)) << 32 | low,
+        table.register(0xd, 1, 0),
+        table.register(0x8000_0001, 0, 2),
+        table.register(0x8000_0001, 0, 3),
+        sizes,
+        told ? sizes & 0xff : 36);
   }
 
   private static @Nullable CpuidEntry first(List<CpuidEntry> entries, int leaf, int subleaf) {

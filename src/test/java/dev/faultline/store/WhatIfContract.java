@@ -13,6 +13,7 @@ import dev.faultline.ingest.Replays;
 import dev.faultline.ingest.StoredTimeline;
 import dev.faultline.kvm.Errno;
 import dev.faultline.kvm.Ioctl;
+import dev.faultline.kvm.KvmCpuid2;
 import dev.faultline.kvm.KvmMpState;
 import dev.faultline.kvm.KvmRun;
 import dev.faultline.store.WhatIf.Answered;
@@ -118,6 +119,7 @@ abstract class WhatIfContract {
     assertThat(found)
         .usingRecursiveComparison()
         .withEqualsForType(Bytes::equals, Bytes.class)
+        .withEqualsForType(KvmCpuid2::equals, KvmCpuid2.class)
         .isEqualTo(expected);
   }
 

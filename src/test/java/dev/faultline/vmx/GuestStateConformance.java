@@ -52,7 +52,9 @@ class GuestStateConformance {
             tally.unreached.add(fuzz);
             return;
           }
-          boolean invalid = !GuestStateChecks.isValid(FuzzPayloads.guestState(fuzz));
+          GuestState state = FuzzPayloads.guestState(fuzz);
+          boolean invalid = !GuestStateChecks.isValid(state);
+          assertThat(GuestStateChecks.firstFailure(state)).isEqualTo(GuestStateChecks.walk(state));
           tally.compare(fuzz, invalid, fuzz.decidedBy().startsWith("kvm-synth"));
         });
 

@@ -30,7 +30,7 @@ class VmEntryCheckProperty {
   private static List<Known> withoutOne(VmxCapabilities caps, EntryContext context) {
     List<Known> less = new ArrayList<>();
     for (int missing = Msr.IA32_VMX_BASIC; missing <= Msr.IA32_VMX_VMFUNC; missing++) {
-      less.add(new Known(without(caps, missing), context));
+      less.add(new Known(caps.without(missing), context));
     }
     GuestLimits l = context.limits();
     List<GuestLimits> limits =
@@ -93,26 +93,6 @@ class VmEntryCheckProperty {
                 context.runPending(),
                 context.fromVmentry())));
     return less;
-  }
-
-  private static VmxCapabilities without(VmxCapabilities caps, int missing) {
-    VmxCapabilities kept =
-        VmxCapabilities.read(
-            index -> index == missing ? OptionalLong.empty() : OptionalLong.of(index));
-    return new VmxCapabilities(
-        kept.basic().isEmpty() ? kept.basic() : caps.basic(),
-        kept.pinbased().isEmpty() ? kept.pinbased() : caps.pinbased(),
-        kept.procbased().isEmpty() ? kept.procbased() : caps.procbased(),
-        kept.procbased2().isEmpty() ? kept.procbased2() : caps.procbased2(),
-        kept.exit().isEmpty() ? kept.exit() : caps.exit(),
-        kept.entry().isEmpty() ? kept.entry() : caps.entry(),
-        kept.misc().isEmpty() ? kept.misc() : caps.misc(),
-        kept.eptVpid().isEmpty() ? kept.eptVpid() : caps.eptVpid(),
-        kept.vmfunc().isEmpty() ? kept.vmfunc() : caps.vmfunc(),
-        kept.cr0Fixed0().isEmpty() ? kept.cr0Fixed0() : caps.cr0Fixed0(),
-        kept.cr0Fixed1().isEmpty() ? kept.cr0Fixed1() : caps.cr0Fixed1(),
-        kept.cr4Fixed0().isEmpty() ? kept.cr4Fixed0() : caps.cr4Fixed0(),
-        kept.cr4Fixed1().isEmpty() ? kept.cr4Fixed1() : caps.cr4Fixed1());
   }
 
   private static void holds(Vmcs12 vmcs12, VmxCapabilities caps, EntryContext context) {

@@ -67,8 +67,9 @@ class VmEntryConformance {
 
   private static CheckResult evaluate(
       Vmcs12 vmcs12, VmxCapabilities capabilities, EntryContext context) {
-    return VmEntryChecks.firstFailure(vmcs12, capabilities, context)
-        .then(VmEntryChecks.guestLoadFailure(vmcs12, capabilities, context));
+    CheckResult first = VmEntryChecks.firstFailure(vmcs12, capabilities, context);
+    assertThat(first).isEqualTo(VmEntryChecks.walk(vmcs12, capabilities, context));
+    return first.then(VmEntryChecks.guestLoadFailure(vmcs12, capabilities, context));
   }
 
   /**
