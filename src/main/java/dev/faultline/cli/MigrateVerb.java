@@ -127,7 +127,13 @@ final class MigrateVerb implements Verb {
     KernelModel destination = destination(recorded);
     MigrationReport.Subject subject =
         new MigrationReport.Subject(
-            source.name(), plans.getFirst(), recorded, destination, policy(), common.kernelAsked());
+            source.name(),
+            plans.getFirst(),
+            recorded,
+            destination,
+            policy(),
+            moment != null,
+            common.kernelAsked());
     PrintWriter out = spec.commandLine().getOut();
     StringWriter held = new StringWriter();
     int status;

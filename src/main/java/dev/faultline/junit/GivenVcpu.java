@@ -36,12 +36,12 @@ import java.util.List;
  * migration has an outcome.
  */
 public final class GivenVcpu {
-  /** VMX, every feature of leaf 1's EDX, long mode, 40 bits of physical address. */
+  /** VMX, x2APIC, every feature of leaf 1's EDX, long mode, 40 bits of physical address. */
   private static final KvmCpuid2 WITH_VMX =
       KvmCpuid2.of(
           List.of(
               new CpuidEntry(0, 0, 0, 1, 0, 0, 0),
-              new CpuidEntry(1, 0, 0, 0, 0, 1 << 5, -1),
+              new CpuidEntry(1, 0, 0, 0, 0, 1 << 5 | 1 << 21, -1),
               new CpuidEntry(0x8000_0000, 0, 0, 0x8000_0008, 0, 0, 0),
               new CpuidEntry(0x8000_0001, 0, 0, 0, 0, 0, 1 << 29 | 1 << 20),
               new CpuidEntry(0x8000_0008, 0, 0, 0x3028, 0, 0, 0)));

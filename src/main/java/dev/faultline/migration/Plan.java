@@ -25,6 +25,9 @@ public record Plan(
     List<SaveStep> saves,
     List<RestoreStep> restores) {
 
+  private static final List<Ioctl> OF_VM =
+      List.of(Ioctl.SET_CLOCK, Ioctl.SET_IRQCHIP, Ioctl.SET_PIT2);
+
   public Plan {
     saves = List.copyOf(saves);
     restores = List.copyOf(restores);
@@ -38,6 +41,11 @@ public record Plan(
   /** Whether some step reads with this call. */
   public boolean reads(Ioctl ioctl) {
     return saves.stream().anyMatch(step -> step.ioctl() == ioctl);
+  }
+
+  /** The calls that are made once for the VM, however many vCPUs it has, in order. */
+  public List<Ioctl> vmWrites() {
+    return restores.stream().map(RestoreStep::ioctl).filter(OF_VM::contains).distinct().toList();
   }
 
   /** The position of the first step that writes with this call, or a negative number. */

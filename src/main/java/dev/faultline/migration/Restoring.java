@@ -567,17 +567,18 @@ final class Restoring {
         true);
   }
 
-  /** A vCPU as KVM creates and the VMM configures it, as the source's was. */
+  /** A vCPU as KVM creates it, after those that the VMM has created before it. */
   static Vcpu fresh(Vcpu source, Vm vm) {
-    Vcpu v =
-        VcpuModel.evolve(
-            VcpuModel.unseen(source.name(), source.id(), vm),
-            new TimelineEvent.VcpuCreated(
-                Arrival.BASE - 1,
-                source.id(),
-                vm.settings().isBootCpu(source.id()),
-                vm.irqchip().lapicInKernel()));
-    return v;
+    int place = vm.vcpuIds().indexOf(source.id());
+    Vm before = place < 0 ? vm : vm.withVcpuIds(vm.vcpuIds().subList(0, place + 1));
+    TimelineEvent created =
+        new TimelineEvent.VcpuCreated(
+            Arrival.BASE - 1,
+            source.id(),
+            vm.settings().isBootCpu(source.id()),
+            vm.irqchip().lapicInKernel());
+    return VcpuModel.evolve(VcpuModel.unseen(source.name(), source.id(), before), created)
+        .withVm(vm);
   }
 
   /** The fresh vCPU with what the VMM configured the source's with. */

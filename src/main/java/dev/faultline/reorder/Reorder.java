@@ -179,7 +179,7 @@ public final class Reorder {
         asRecorded.ending().isFault() ? noReturn(search, outcomes, fixed) : null,
         components(search, fixed),
         search.nodes(),
-        disagreements());
+        disagreements(window));
   }
 
   /** Those that work first, then the more frequent, then the nearer to the recorded order. */
@@ -289,7 +289,7 @@ public final class Reorder {
   }
 
   /** Recorded answers that contradict the model. */
-  private List<Integer> disagreements() {
+  static List<Integer> disagreements(Window window) {
     Replay recorded = Replay.of(window, IntStream.range(0, window.size()).boxed().toList());
     List<Integer> found = new ArrayList<>();
     for (int i = 0; i < window.size(); i++) {

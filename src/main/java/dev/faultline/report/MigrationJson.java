@@ -3,6 +3,7 @@ package dev.faultline.report;
 import com.fasterxml.jackson.core.JsonGenerator;
 import dev.faultline.Check;
 import dev.faultline.kvm.Errno;
+import dev.faultline.kvm.Ioctl;
 import dev.faultline.migration.Difference;
 import dev.faultline.migration.MigrationOutcome;
 import dev.faultline.migration.MigrationOutcome.Fault;
@@ -13,12 +14,14 @@ import dev.faultline.migration.Notices;
 import java.io.IOException;
 import java.io.Writer;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /** What {@code migrate} found, as JSON, one outcome a line. Names are only ever added. */
 public final class MigrationJson implements MigrationReport {
   private static final int DEPTH = 1;
 
   private final JsonGenerator json;
+  private @Nullable Subject begun;
 
   public MigrationJson(Writer out) throws IOException {
     this.json = Json.document(out, DEPTH);
@@ -26,6 +29,7 @@ public final class MigrationJson implements MigrationReport {
 
   @Override
   public void begin(Subject subject) throws IOException {
+    begun = subject;
     json.writeStartObject();
     json.writeStringField("recording", subject.recording());
     json.writeStringField("plan", subject.plan().name());
@@ -112,9 +116,27 @@ public final class MigrationJson implements MigrationReport {
     json.writeEndObject();
   }
 
+  private void vms(Counts counts) throws IOException {
+    Subject subject = begun;
+    if (subject == null || !subject.atOnce()) {
+      return;
+    }
+    json.writeArrayFieldStart("vms");
+    for (var vm : counts.byVm().sequencedEntrySet()) {
+      json.writeStartObject();
+      json.writeStringField("vm", vm.getKey());
+      texts("vcpus", vm.getValue().stream().map(MomentOutcome::vcpu).toList());
+      json.writeStringField("outcome", Counts.worst(vm.getValue()).word());
+      texts("once", subject.plan().vmWrites().stream().map(Ioctl::uapiName).toList());
+      json.writeEndObject();
+    }
+    json.writeEndArray();
+  }
+
   @Override
   public void end(Counts counts) throws IOException {
     json.writeEndArray();
+    vms(counts);
     json.writeNumberField("moments", counts.total());
     json.writeObjectFieldStart("counts");
     for (Kind kind : Kind.values()) {

@@ -1,6 +1,7 @@
 package dev.faultline.report;
 
 import dev.faultline.Check;
+import dev.faultline.kvm.Ioctl;
 import dev.faultline.migration.Difference;
 import dev.faultline.migration.MigrationOutcome;
 import dev.faultline.migration.MigrationOutcome.Fault;
@@ -15,6 +16,8 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.SequencedMap;
+import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
 
 /** What {@code migrate} found, as text: adjacent moments with one outcome are one entry. */
 public final class MigrationText implements MigrationReport {
@@ -26,6 +29,7 @@ public final class MigrationText implements MigrationReport {
 
   private final PrintWriter out;
   private final Ink ink;
+  private @Nullable Subject begun;
   private final SequencedMap<String, Group> open = new LinkedHashMap<>();
   private final List<Group> done = new ArrayList<>();
   private long bad;
@@ -51,6 +55,7 @@ public final class MigrationText implements MigrationReport {
 
   @Override
   public void begin(Subject subject) {
+    begun = subject;
     out.println(
         ink.strong(subject.recording())
             + ": "
@@ -127,6 +132,7 @@ public final class MigrationText implements MigrationReport {
       out.println("  and " + untold + " more; --format json tells all, --at M one of them");
     }
     out.println();
+    vms(counts);
     StringBuilder line = new StringBuilder();
     line.append(count(counts.total(), "migration")).append(": ");
     List<String> parts = new ArrayList<>();
@@ -147,6 +153,31 @@ public final class MigrationText implements MigrationReport {
               + " something again when the migrated vCPU is migrated once more");
     }
     out.flush();
+  }
+
+  /** What becomes of VMs with several vCPUs that migrate at once. */
+  private void vms(Counts counts) {
+    Subject subject = begun;
+    if (subject == null || !subject.atOnce()) {
+      return;
+    }
+    counts
+        .byVm()
+        .forEach((vm, outcomes) -> {
+          if (outcomes.size() > 1) {
+            String calls =
+                subject.plan().vmWrites().stream()
+                    .map(Ioctl::uapiName)
+                    .collect(Collectors.joining(", "));
+            out.println(
+                vm
+                    + ", "
+                    + count(outcomes.size(), "vCPU")
+                    + " at once: "
+                    + Counts.worst(outcomes).word().replace('-', ' ')
+                    + (calls.isEmpty() ? "" : "; once for the VM: " + calls));
+          }
+        });
   }
 
   private static String count(long count, String what) {

@@ -40,6 +40,10 @@ final class LapicRules {
   private static final int ICR_HIGH = LAYOUT.indexAt(0x304);
 
   private static final FieldSet X2APIC = FieldSet.of(LAYOUT.count(), ID, LDR, ICR2, ICR_HIGH);
+  private static final int CLUSTER_SHIFT = 4;
+  private static final int CLUSTER = 0xf;
+  private static final int LDR_SHIFT = 16;
+  private static final long LOW_32 = 0xffff_ffffL;
   private static final int TPR_SHIFT = 4;
   private static final int ID_SHIFT = 24;
 
@@ -79,9 +83,12 @@ final class LapicRules {
   static Vcpu evolve(Vcpu v, TimelineEvent.LapicSet e) {
     Tracked before = v.platform().lapic();
     Tracked stored = before.replace(e.lapic().raw(), e.moment()).doubt(COMPUTED);
-    if (!x2apic(v).isNo()) {
-      stored = stored.doubt(X2APIC);
-    }
+    stored =
+        switch (x2apic(v)) {
+          case NO -> stored;
+          case CANNOT_TELL -> stored.doubt(X2APIC);
+          case YES -> inX2apic(v, stored, e);
+        };
     if (before.knows(VERSION)) {
       stored = stored.edit(e.moment()).set(VERSION, before.value(VERSION)).done();
     }
@@ -100,6 +107,38 @@ final class LapicRules {
     }
     return v.withPlatform(v.platform().withLapic(stored))
         .withRegisters(v.registers().withSregs(sregs));
+  }
+
+  /**
+   * What KVM_GET_LAPIC then shows in x2APIC mode: the identifier without what no identifier has, a
+   * logical destination that follows from it, and the upper half of ICR in both its places.
+   */
+  private static Tracked inX2apic(Vcpu v, Tracked stored, TimelineEvent.LapicSet e) {
+    Answer whole = v.vm().settings().x2apicApi();
+    long raw = e.lapic().id() & LOW_32;
+    long id = whole.isYes() ? raw : raw >>> ID_SHIFT;
+    Tracked.Edit edit =
+        stored
+            .edit(e.moment())
+            .set(ID, whole.isYes() ? raw : id << ID_SHIFT, whole.isKnown())
+            .set(LDR, logicalId(id), whole.isKnown());
+    return switch (wideIcr(v)) {
+      case YES -> edit.set(ICR_HIGH, stored.value(ICR2)).done();
+      case NO -> edit.done();
+      case CANNOT_TELL -> edit.done().doubt(FieldSet.of(LAYOUT.count(), ICR_HIGH));
+    };
+  }
+
+  /** {@code kvm_apic_calc_x2apic_ldr()}. */
+  private static long logicalId(long id) {
+    return (id >>> CLUSTER_SHIFT) << LDR_SHIFT | 1L << (id & CLUSTER);
+  }
+
+  /** Whether ICR is one register of 64 bits in x2APIC mode: since 5.18, not on all of AMD. */
+  private static Answer wideIcr(Vcpu v) {
+    boolean old =
+        v.kernel().version() == KernelVersion.V5_10 || v.kernel().version() == KernelVersion.V5_17;
+    return old ? Answer.NO : v.kernel().isVmx() ? Answer.YES : Answer.CANNOT_TELL;
   }
 
   /** KVM_SET_VAPIC_ADDR: where the guest has its page of the task priority, 0 for nowhere. */
@@ -159,16 +198,40 @@ final class LapicRules {
         v.platform().withLapic(lapic.edit(moment).set(TPR, tpr).forget(PPR).done()));
   }
 
-  /** Switching the APIC on, or to x2APIC mode, sets its identifiers. */
+  /**
+   * Switching the APIC on, or to x2APIC mode, sets its identifiers to that of the vCPU.
+   *
+   * <p><em>Source:</em> {@code arch/x86/kvm/lapic.c, kvm_lapic_set_base(), kvm_apic_set_xapic_id(),
+   * kvm_apic_set_x2apic_id()}, v6.1.
+   */
   static Vcpu modeSet(Vcpu v, Tracked before, long apicBase, int moment) {
     Tracked lapic = v.platform().lapic();
-    long switches = ApicBase.EN | ApicBase.EXTD;
-    boolean same =
-        before.knows(SregsFields.APIC_BASE)
-            && ((before.value(SregsFields.APIC_BASE) ^ apicBase) & switches) == 0;
-    return same || lapic.seen().isEmpty()
-        ? v
-        : v.withPlatform(v.platform().withLapic(lapic.forget(X2APIC, moment)));
+    if (lapic.seen().isEmpty()) {
+      return v;
+    }
+    boolean known = before.knows(SregsFields.APIC_BASE);
+    long changed = (before.value(SregsFields.APIC_BASE) ^ apicBase) & (ApicBase.EN | ApicBase.EXTD);
+    if (known && changed == 0) {
+      return v;
+    }
+    boolean intoX2apic = (changed & apicBase) == ApicBase.EXTD;
+    Answer whole = v.vm().settings().x2apicApi();
+    if (!known || !intoX2apic || v.id() < 0) {
+      return v.withPlatform(v.platform().withLapic(lapic.forget(X2APIC, moment)));
+    }
+    Tracked.Edit edit =
+        lapic
+            .edit(moment)
+            .set(ID, whole.isYes() ? v.id() : (long) v.id() << ID_SHIFT, whole.isKnown())
+            .set(LDR, logicalId(v.id()));
+    Tracked switched =
+        switch (wideIcr(v)) {
+          case YES -> edit.set(ICR2, lapic.value(ICR_HIGH), lapic.knows(ICR_HIGH)).done();
+          case NO -> edit.done();
+          case CANNOT_TELL ->
+              edit.done().forget(FieldSet.of(LAYOUT.count(), ICR2, ICR_HIGH), moment);
+        };
+    return v.withPlatform(v.platform().withLapic(switched));
   }
 
   static Decision get(Vcpu v, VcpuCommand.GetLapic c) {

@@ -125,10 +125,16 @@ final class MpStateRules {
   }
 
   static Vcpu evolve(Vcpu v, TimelineEvent.MpStateRead e) {
-    Vcpu next = acceptInit(v, e.moment());
+    Vcpu next = isAsBefore(e.state()) ? v : acceptInit(v, e.moment());
     Tracked state = next.platform().mpState();
     Tracked learned = state.learn(e.state().raw(), FieldSet.all(KvmMpState.LAYOUT.count()));
     return next.withPlatform(next.platform().withMpState(learned));
+  }
+
+  /** Whoever accepts an INIT or SIPI, or exits to L1 for one, is not halted any more. */
+  private static boolean isAsBefore(KvmMpState shown) {
+    return shown.mpState() == MpState.HALTED.number()
+        || shown.mpState() == MpState.UNINITIALIZED.number();
   }
 
   /**

@@ -245,6 +245,10 @@ final class MsrRules {
           if (!before.knows(index) && lasts(index, msrs.data(i))) {
             edit = edit == null ? before.edit() : edit;
             edit.learn(index, msrs.data(i));
+            int other = MsrStore.otherName(index);
+            if (other >= 0 && !before.knows(other)) {
+              edit.learn(other, msrs.data(i));
+            }
           }
         }
       }

@@ -6,7 +6,6 @@ import dev.faultline.kvm.KvmMsrs;
 import dev.faultline.vmx.ExitControls;
 import dev.faultline.vmx.Vmcs12;
 import dev.faultline.vmx.VmcsField;
-import dev.faultline.x86.ApicBase;
 import dev.faultline.x86.Efer;
 import dev.faultline.x86.Msr;
 import org.jspecify.annotations.Nullable;
@@ -248,6 +247,17 @@ final class MsrStore {
     }
   }
 
+  /** The MSR that holds the very same value, or -1. */
+  static int otherName(int index) {
+    return switch (index) {
+      case Msr.KVM_WALL_CLOCK -> Msr.KVM_WALL_CLOCK_NEW;
+      case Msr.KVM_WALL_CLOCK_NEW -> Msr.KVM_WALL_CLOCK;
+      case Msr.KVM_SYSTEM_TIME -> Msr.KVM_SYSTEM_TIME_NEW;
+      case Msr.KVM_SYSTEM_TIME_NEW -> Msr.KVM_SYSTEM_TIME;
+      default -> -1;
+    };
+  }
+
   /** Two names of one value. */
   private void both(int old, int now, long data) {
     write(old, data, true);
@@ -315,10 +325,9 @@ final class MsrStore {
 
   private void apicBase(long data) {
     Tracked now = v.registers().sregs();
-    long changed = now.value(SregsFields.APIC_BASE) ^ data;
-    boolean known = now.knows(SregsFields.APIC_BASE);
-    if (!known || (changed & (ApicBase.EN | ApicBase.EXTD)) != 0) {
-      // Another mode of the APIC has other registers.
+    if (certain) {
+      v = LapicRules.modeSet(v, now, data, moment);
+    } else {
       forgetLapic();
     }
     alias(Msr.IA32_APIC_BASE, data, v.kernel().version() != KernelVersion.V5_10);

@@ -155,7 +155,7 @@ public record Vm(
     return new Vm(name, kernel, host, dead, irqchip, changed, vcpuIds, slots);
   }
 
-  Vm withVcpuIds(List<Integer> changed) {
+  public Vm withVcpuIds(List<Integer> changed) {
     return new Vm(name, kernel, host, dead, irqchip, settings, changed, slots);
   }
 

@@ -3,9 +3,12 @@ package dev.faultline.cli;
 import static dev.faultline.cli.CommandLines.run;
 import static dev.faultline.cli.CommandLines.timeline;
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.faultline.ingest.RecordedWindows;
+import dev.faultline.ingest.RecordingSource;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -79,6 +82,34 @@ final class MigrateVerbTest {
         run("migrate", timeline("state_test"), "--plan", "qemu", "--to-kernel", "4.19");
     assertThat(ended.status()).isEqualTo(2);
     assertThat(ended.err()).contains("--to-kernel: expected one of 5.10").contains("found '4.19'");
+  }
+
+  @Test
+  void vcpus_of_one_vm_migrate_at_once_and_the_vm_has_the_worst_of_their_outcomes()
+      throws IOException {
+    List<RecordingSource> found = RecordedWindows.recordings("qemu/qemu_src");
+    assumeTrue(!found.isEmpty(), "not at hand");
+    Path source = found.getFirst().recording();
+    JsonNode result = json("migrate", source, "--plan", "qemu", "--at", "seq:3452");
+    assertThat(result.path("outcomes")).hasSize(2);
+    JsonNode vm = result.path("vms").path(0);
+    assertThat(vm.path("vm").asText()).isEqualTo("vm1");
+    assertThat(vm.path("vcpus"))
+        .extracting(JsonNode::asText)
+        .containsExactly("vm1/vcpu0", "vm1/vcpu1");
+    assertThat(vm.path("once"))
+        .extracting(JsonNode::asText)
+        .containsExactly("KVM_SET_IRQCHIP", "KVM_SET_CLOCK");
+    List<String> kinds = new ArrayList<>();
+    result.path("outcomes").forEach(each -> kinds.add(each.path("outcome").asText()));
+    assertThat(kinds).contains(vm.path("outcome").asText());
+    for (JsonNode each : result.path("outcomes")) {
+      assertThat(each.path("outcome").asText()).isIn("faithful", "cannot-tell");
+      assertThat(each.path("lost")).isEmpty();
+    }
+    String text = run("migrate", source, "--plan", "qemu", "--at", "seq:3452").out();
+    assertThat(text).contains("vm1, 2 vCPUs at once: ");
+    assertThat(text).containsOnlyOnce("once for the VM: KVM_SET_IRQCHIP, KVM_SET_CLOCK");
   }
 
   @Test

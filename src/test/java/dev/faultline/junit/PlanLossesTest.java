@@ -2,9 +2,12 @@ package dev.faultline.junit;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.faultline.Bytes;
 import dev.faultline.ingest.Plans;
 import dev.faultline.kvm.Ioctl;
 import dev.faultline.kvm.KvmDebugregs;
+import dev.faultline.kvm.KvmLapicState;
+import dev.faultline.kvm.KvmSregs;
 import dev.faultline.kvm.KvmVcpuEvents;
 import dev.faultline.kvm.VcpuEventFlags;
 import dev.faultline.migration.Difference;
@@ -13,6 +16,8 @@ import dev.faultline.migration.MigrationOutcome.Kind;
 import dev.faultline.migration.MigrationOutcome.Refusal;
 import dev.faultline.vcpu.NestedStateCheck;
 import dev.faultline.vcpu.VcpuCommand;
+import dev.faultline.x86.ApicBase;
+import dev.faultline.x86.Cr0;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Predicate;
@@ -22,6 +27,7 @@ import org.junit.jupiter.api.Test;
 final class PlanLossesTest {
   private static final long IN_SMM_WITH_L2_ASIDE = 479;
   private static final long IN_VMX_OPERATION = 239;
+  private static final int ICR2 = 0x310;
   private static final long DR7_BREAKPOINT = 0x401;
 
   @Test
@@ -83,6 +89,31 @@ final class PlanLossesTest {
         List.of("events.interrupt.shadow", "events.nmi.pending", "events.smi.smm")) {
       assertThat(built(vcpu, o -> lost(o, field))).as(field).containsExactly("openvmm");
     }
+  }
+
+  /** CR0 as after reset; the local APIC in x2APIC mode. */
+  private static GivenVcpu inX2apicMode() {
+    KvmSregs sregs =
+        KvmSregs.zero()
+            .withCr0(Cr0.ET)
+            .withApicBase(0xfee0_0000L | ApicBase.EN | ApicBase.EXTD | ApicBase.BSP);
+    return GivenVcpu.on("6.1").when(new VcpuCommand.SetSregs(0, sregs));
+  }
+
+  @Test
+  void identifiers_of_a_local_apic_in_x2apic_mode_survive_every_order() {
+    assertThat(built(inX2apicMode(), o -> mentions(o, "lapic.") || mentions(o, "sregs.apic_base")))
+        .isEmpty();
+  }
+
+  @Test
+  void the_upper_half_of_icr_is_lost_where_the_local_apic_comes_before_its_mode() {
+    Bytes registers = KvmLapicState.zero().withSpiv(0x1ff).raw();
+    KvmLapicState lapic =
+        new KvmLapicState(registers.toBuilder().put(ICR2, Integer.BYTES, 0x1_0000).build());
+    GivenVcpu vcpu = inX2apicMode().when(new VcpuCommand.SetLapic(0, lapic));
+    assertThat(built(vcpu, o -> lost(o, "lapic.icr2"))).containsExactly("crosvm", "selftests");
+    assertThat(built(vcpu, o -> mentions(o, "lapic.id") || mentions(o, "lapic.ldr"))).isEmpty();
   }
 
   @Test
