@@ -1,6 +1,9 @@
 package dev.faultline.cli;
 
 import dev.faultline.ErrorCode;
+import dev.faultline.FaultlineException;
+import dev.faultline.FormatException;
+import dev.faultline.TraceSyntaxException;
 import dev.faultline.UsageException;
 import dev.faultline.ingest.Plans;
 import dev.faultline.ingest.RecordingSource;
@@ -99,7 +102,8 @@ final class MigrateVerb implements Verb {
         .description(
             "Saves a vCPU as the plan of a VMM does, restores it on a fresh one, lets the recorded"
                 + " calls go on up to the next KVM_RUN, and compares it with the vCPU that stayed:"
-                + " faithful, lost (what the guest would notice), refused, fault, or cannot tell.");
+                + " faithful, lost (what the guest would notice), refused, fault, or cannot tell."
+                + " Ctrl-C prints what is known so far.");
   }
 
   @Override
@@ -137,14 +141,17 @@ final class MigrateVerb implements Verb {
     PrintWriter out = spec.commandLine().getOut();
     StringWriter held = new StringWriter();
     int status;
+    Work work;
     try (Progress progress = Progress.over(List.of(source))) {
       PrintWriter to = progress.isShown() ? new PrintWriter(held) : out;
       AskedMoment asked = moment == null ? null : AskedMoment.parse("--at", moment);
-      Work work = new Work(source, subject, plans, asked, progress);
+      work = new Work(source, subject, plans, asked, progress);
       status = compare ? work.compare(to) : work.report(to);
       to.flush();
     }
     out.print(held);
+    out.flush();
+    work.complain(spec.commandLine().getErr());
     return status;
   }
 
@@ -218,6 +225,8 @@ final class MigrateVerb implements Verb {
     private final Progress progress;
     private final VcpuFilter vcpus = common.vcpus();
     private boolean met;
+    private boolean stopped;
+    private @Nullable FaultlineException damage;
     private long firstSeq = Long.MAX_VALUE;
     private long lastSeq = -1;
 
@@ -275,19 +284,40 @@ final class MigrateVerb implements Verb {
                     accept(sink, plan, outcome);
                   }
                 });
-        try (ObservationReader reader = source.open()) {
-          while (!met && reader.hasNext()) {
-            step(migrations, reader);
-          }
-          // The guest goes on at the next KVM_RUN, and that is recorded, too.
-          while (migrations.isWaiting() && reader.hasNext()) {
-            step(migrations, reader);
-          }
-        }
+        follow(migrations);
         migrations.finish();
-        demand(migrations);
+        if (damage == null && !stopped) {
+          demand(migrations);
+        }
       } catch (UncheckedIOException e) {
         throw e.getCause();
+      }
+    }
+
+    /** Up to the end of the recording, or of its whole part, or until nobody waits any longer. */
+    private void follow(Migrations migrations) {
+      try (Interruption interruption = new Interruption();
+          ObservationReader reader = source.open()) {
+        while (!met && !interruption.isAsked() && reader.hasNext()) {
+          step(migrations, reader);
+        }
+        // The guest goes on at the next KVM_RUN, and that is recorded, too.
+        while (migrations.isWaiting() && !interruption.isAsked() && reader.hasNext()) {
+          step(migrations, reader);
+        }
+        stopped = interruption.isAsked();
+      } catch (TraceSyntaxException | FormatException e) {
+        damage = e;
+      }
+    }
+
+    /** Says why the results end before the recording does. */
+    void complain(PrintWriter err) {
+      if (damage != null) {
+        throw damage;
+      }
+      if (stopped) {
+        err.println("faultline: stopped; what is told ends with seq " + lastSeq);
       }
     }
 

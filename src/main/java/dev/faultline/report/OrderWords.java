@@ -78,17 +78,18 @@ final class OrderWords {
           name + " refused with " + r.errno().name() + " (" + r.check().id() + ")";
       case Outcome.Undecided _ -> "cannot tell what " + name + " answers";
       case Outcome.Returns r when d.call().command() instanceof VcpuCommand.SetMsrs set ->
-          name + " writes " + r.value() + " of " + set.msrs().count() + stop(set, r.value());
+          name + stop(set, r) + (r.stopped() == null ? "" : " (" + r.stopped().id() + ")");
       case Outcome.Returns r -> name + " returns " + r.value();
       case Outcome.Succeeds _, Outcome.Exits _, Outcome.Runs _ -> name + " succeeds";
     };
   }
 
-  /** The first MSR that is not written. */
-  private static String stop(VcpuCommand.SetMsrs set, long written) {
-    return written < set.msrs().held()
-        ? ", up to " + Msr.name(set.msrs().index((int) written))
-        : "";
+  /** {@code stops at IA32_VMX_BASIC, after 92 of 106 entries}. */
+  private static String stop(VcpuCommand.SetMsrs set, Outcome.Returns r) {
+    String entries = r.value() + " of " + set.msrs().count() + " entries";
+    return r.value() < set.msrs().held()
+        ? " stops at " + Msr.name(set.msrs().index((int) r.value())) + ", after " + entries
+        : " writes " + entries;
   }
 
   /** How the KVM_RUN begins, or nothing when there is none. */
@@ -121,9 +122,10 @@ final class OrderWords {
     return switch (outcome) {
       case Outcome.Refused r -> r.check();
       case Outcome.Exits e -> e.check();
+      case Outcome.Returns r -> r.stopped();
       case Outcome.Runs r when r.fault() != null -> r.fault().failed();
       case null -> null;
-      case Outcome.Runs _, Outcome.Returns _, Outcome.Succeeds _, Outcome.Undecided _ -> null;
+      case Outcome.Runs _, Outcome.Succeeds _, Outcome.Undecided _ -> null;
     };
   }
 
@@ -203,9 +205,14 @@ final class OrderWords {
   private static String refusal(Window window, Deviation d) {
     Check check = check(d.answer());
     if (check != null) {
+      String ends =
+          d.answer() instanceof Outcome.Returns r
+                  && d.call().command() instanceof VcpuCommand.SetMsrs set
+              ? stop(set, r)
+              : " is refused with "
+                  + (d.answer() instanceof Outcome.Refused r ? r.errno().name() : "an error");
       return name(window, d.call())
-          + " is refused with "
-          + (d.answer() instanceof Outcome.Refused r ? r.errno().name() : "an error")
+          + ends
           + " because "
           + check.id()
           + " fails: "

@@ -113,6 +113,18 @@ final class MigrateVerbTest {
   }
 
   @Test
+  void of_a_damaged_recording_what_lies_before_the_damage_is_told(@TempDir Path folder)
+      throws IOException {
+    List<String> lines = new ArrayList<>(CommandLines.lines("state_test").subList(0, 60));
+    lines.add("no line of a recording");
+    Path damaged = Files.write(folder.resolve("damaged.jsonl"), lines);
+    CommandLines.Ended ended = run("migrate", damaged, "--plan", "qemu");
+    assertThat(ended.status()).isEqualTo(65);
+    assertThat(ended.err()).contains("damaged.jsonl:61: expected");
+    assertThat(ended.out()).contains("seq 20 to 21").contains(" migrations: ");
+  }
+
+  @Test
   void a_policy_rules_on_both_sides_and_is_named() throws IOException {
     JsonNode refused =
         json(
