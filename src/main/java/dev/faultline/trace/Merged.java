@@ -29,6 +29,6 @@ public record Merged(String clock, long uncertaintyNs, long near, List<String> s
         + String.format(Locale.ROOT, "%.1f", uncertaintyNs / NS_PER_MS)
         + " ms, "
         + near
-        + " neighbours are nearer";
+        + (near == 1 ? " neighbour is nearer" : " neighbours are nearer");
   }
 }

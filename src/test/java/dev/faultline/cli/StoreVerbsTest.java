@@ -185,6 +185,36 @@ final class StoreVerbsTest {
   }
 
   @Test
+  void several_inputs_become_one_timeline_or_are_refused() {
+    CommandLines.Ended done =
+        run(
+            "import",
+            CommandLines.timeline("qemu_strace_source"),
+            CommandLines.timeline("qemu_strace_destination"),
+            "--as",
+            "migration",
+            "--format",
+            "json");
+    assertThat(done.status()).isZero();
+    assertThat(done.out())
+        .contains("\"timeline\": \"migration\"", "\"uncertaintyNs\": 2001000", "\"sources\": [");
+    assertThat(run("ls").out().lines().toList().getLast()).matches("migration +11403 +2 +4 .*");
+    CommandLines.Ended verified = run("verify", "migration");
+    assertThat(verified.status()).isZero();
+    assertThat(verified.out()).contains("2 inputs merged by the time of day with its date");
+    CommandLines.Ended refused =
+        run(
+            "import",
+            CommandLines.timeline("smm_test"),
+            CommandLines.timeline("svm_state_test"),
+            "--as",
+            "both");
+    assertThat(refused.status()).isEqualTo(2);
+    assertThat(refused.err()).contains("FL-421").contains("import them apart");
+    assertThat(run("ls").out()).doesNotContain("both");
+  }
+
+  @Test
   void another_input_under_the_same_name_is_refused() {
     imported("smm_test");
     CommandLines.Ended other =

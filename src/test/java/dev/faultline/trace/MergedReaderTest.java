@@ -66,7 +66,7 @@ final class MergedReaderTest {
     assertThat(merged.sentence())
         .isEqualTo(
             "2 inputs merged by CLOCK_MONOTONIC: the order between them is certain to 2.0 ms, 1"
-                + " neighbours are nearer");
+                + " neighbour is nearer");
   }
 
   @Test
