@@ -1,6 +1,8 @@
 package dev.faultline.store;
 
 import dev.faultline.Bytes;
+import dev.faultline.ErrorCode;
+import dev.faultline.StoreException;
 import dev.faultline.store.Rows.Checkpoint;
 import dev.faultline.store.Rows.ClosedVmRow;
 import dev.faultline.store.Rows.Snapshot;
@@ -10,6 +12,7 @@ import java.nio.charset.StandardCharsets;
 import java.sql.Connection;
 import java.sql.ResultSet;
 import java.sql.SQLException;
+import java.sql.Savepoint;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.regex.Matcher;
@@ -23,15 +26,54 @@ abstract class JdbcDerivedRows implements DerivedRows {
 
   private static final Pattern INDEX = Pattern.compile("\\{\"globalIndex\":([0-9]{1,18})}");
 
+  private static final int ATTEMPTS = 16;
+
   private final Database database;
 
   JdbcDerivedRows(Database database) {
     this.database = database;
   }
 
+  /** False if another writer was first. */
+  final boolean tried(Database.Work<Boolean> work) {
+    return database.work(c -> {
+      Savepoint before = c.setSavepoint();
+      try {
+        boolean done = work.with(c);
+        if (!done) {
+          c.rollback(before);
+        }
+        return done;
+      } catch (SQLException e) {
+        if (StoreErrors.isConflict(e)) {
+          c.rollback(before);
+          return false;
+        }
+        throw e;
+      }
+    });
+  }
+
+  /** Puts rows in the place of others, again if another process put the same ones meanwhile. */
+  private void put(Database.Work<Boolean> work) {
+    int attempt = 0;
+    while (!tried(work)) {
+      attempt++;
+      if (attempt == ATTEMPTS) {
+        throw new StoreException(
+            ErrorCode.STORE_CONFLICT,
+            "store "
+                + database.location().text()
+                + ": expected to keep derived data, found others at the same "
+                + ATTEMPTS
+                + " times; start again");
+      }
+    }
+  }
+
   @Override
   public void putCheckpoints(List<Checkpoint> checkpoints) {
-    database.work(c -> {
+    put(c -> {
       List<@Nullable Object[]> keys = new ArrayList<>();
       List<@Nullable Object[]> rows = new ArrayList<>();
       for (Checkpoint p : checkpoints) {
@@ -86,7 +128,7 @@ abstract class JdbcDerivedRows implements DerivedRows {
 
   @Override
   public void putClosedVms(List<ClosedVmRow> closed) {
-    database.work(c -> {
+    put(c -> {
       List<@Nullable Object[]> keys = new ArrayList<>();
       List<@Nullable Object[]> rows = new ArrayList<>();
       for (ClosedVmRow each : closed) {
@@ -227,9 +269,9 @@ abstract class JdbcDerivedRows implements DerivedRows {
 
   @Override
   public void putSnapshot(Snapshot s) {
-    database.work(c -> {
+    put(c -> {
       Sql.update(c, "DELETE FROM snapshot WHERE aggregate = ?", s.aggregate());
-      return Sql.update(
+      Sql.update(
           c,
           "INSERT INTO snapshot (aggregate, sequence_number, stamp, payload)"
               + " VALUES (?, ?, ?, ?)",
@@ -237,6 +279,7 @@ abstract class JdbcDerivedRows implements DerivedRows {
           s.sequence(),
           s.stamp(),
           s.payload());
+      return true;
     });
   }
 

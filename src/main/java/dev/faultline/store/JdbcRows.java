@@ -91,26 +91,6 @@ final class JdbcRows extends JdbcDerivedRows implements Rows {
     });
   }
 
-  /** False if another writer was first. */
-  private boolean tried(Database.Work<Boolean> work) {
-    return database.work(c -> {
-      java.sql.Savepoint before = c.setSavepoint();
-      try {
-        boolean done = work.with(c);
-        if (!done) {
-          c.rollback(before);
-        }
-        return done;
-      } catch (SQLException e) {
-        if (StoreErrors.isConflict(e)) {
-          c.rollback(before);
-          return false;
-        }
-        throw e;
-      }
-    });
-  }
-
   private static void insertStreams(Connection c, List<Stream> streams) throws SQLException {
     List<@Nullable Object[]> rows = new ArrayList<>();
     for (Stream s : streams) {

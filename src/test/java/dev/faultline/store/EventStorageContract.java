@@ -259,6 +259,26 @@ abstract class EventStorageContract {
   }
 
   @Test
+  void two_that_keep_the_same_states_at_once_both_go_on() {
+    Rows rows = engine().rows();
+    List<Rows.ClosedVmRow> same = new ArrayList<>();
+    for (int i = 0; i < 100; i++) {
+      same.add(new Rows.ClosedVmRow(1, "vm" + i, i, "stamp", dev.faultline.Bytes.EMPTY));
+    }
+    List<CompletableFuture<Void>> both = new ArrayList<>();
+    for (int i = 0; i < 2; i++) {
+      both.add(
+          CompletableFuture.runAsync(() -> {
+            for (int round = 0; round < 10; round++) {
+              rows.putClosedVms(same);
+            }
+          }));
+    }
+    both.forEach(CompletableFuture::join);
+    assertThat(rows.closedVmNames(1, 1000, "stamp")).hasSize(100);
+  }
+
+  @Test
   void a_fork_shares_what_came_before_and_keeps_what_follows() {
     PackedEventStorageEngine engine = engine();
     TimelineStore store = opened.getFirst();
