@@ -2,6 +2,7 @@ package dev.faultline.record;
 
 import dev.faultline.FaultlineException;
 import dev.faultline.InvariantViolation;
+import dev.faultline.UsageException;
 import dev.faultline.kvm.KvmCap;
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -27,6 +28,7 @@ import org.jspecify.annotations.Nullable;
 public final class Recorder {
   private static final int SIGINT = 2;
   private static final int SIGQUIT = 3;
+  private static final int SIGKILL = 9;
   private static final int SIGTERM = 15;
   private static final int SIGTSTP = 20;
   private static final int SIG_IGN = 1;
@@ -219,7 +221,13 @@ public final class Recorder {
       disposition(libc, arena, SIGINT, SIG_IGN);
       disposition(libc, arena, SIGQUIT, SIG_IGN);
       disposition(libc, arena, SIGTSTP, SIG_IGN);
-      made.takeChild(pid);
+      try {
+        made.takeChild(pid);
+      } catch (UsageException e) {
+        // It waits, stopped, for somebody who does not come.
+        libc.kill(pid, SIGKILL);
+        throw e;
+      }
     }
     if (tracing != null) {
       tracing.follow(libc, arena, made.followed());
