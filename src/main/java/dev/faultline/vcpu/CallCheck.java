@@ -61,6 +61,21 @@ public enum CallCheck implements Check {
       "The MSR bitmap that L1 made for a restored L2 must be in guest memory",
       "svm_get_nested_state_pages()",
       "!nested_svm_vmrun_msrpm()"),
+  IOCTL_UNKNOWN("The kernel has no such ioctl on a vCPU", "kvm_arch_vcpu_ioctl()", "default"),
+  SIGNAL_MASK_SIZE(
+      "A signal mask has the size of the kernel's", "kvm_vcpu_ioctl()", "len != sizeof(sigset)"),
+  MCE_BANK(
+      "A machine-check error is of a bank that the vCPU has",
+      "kvm_vcpu_ioctl_x86_set_mce()",
+      "bank >= bank_num"),
+  MCE_STATUS(
+      "The status of a machine-check error is valid",
+      "kvm_vcpu_ioctl_x86_set_mce()",
+      "!(status & MCI_STATUS_VAL)"),
+  VCPU_ATTRIBUTE(
+      "The only attribute of a vCPU is the offset of its TSC",
+      "kvm_vcpu_ioctl_device_attr()",
+      "group != KVM_VCPU_TSC_CTRL"),
   INTERRUPT_VECTOR("A vector has eight bits", "kvm_vcpu_ioctl_interrupt()", "irq >= 256"),
   INTERRUPT_CONTROLLER(
       "With the interrupt controller in the kernel nobody else injects",
@@ -140,6 +155,16 @@ public enum CallCheck implements Check {
   KVMCLOCK_INACTIVE(
       "The guest has not registered a kvmclock page", "kvm_set_guest_paused()", "!pv_time.active"),
   ENABLE_CAP_FLAGS("No flag is defined", "kvm_vcpu_ioctl_enable_cap()", "cap->flags"),
+  ENABLE_CAP_ARGUMENT(
+      "The capability's argument must be valid", "kvm_vcpu_ioctl_enable_cap()", "cap->args[0]"),
+  ENABLE_CAP_APIC(
+      "Hyper-V's interrupt controller needs a local APIC in the kernel",
+      "kvm_vcpu_ioctl_enable_cap()",
+      "!irqchip_in_kernel"),
+  ENABLE_CAP_VENDOR(
+      "The vendor module has no such capability",
+      "kvm_vcpu_ioctl_enable_cap()",
+      "!nested_ops->enable_evmcs"),
   ENABLE_CAP_UNKNOWN("KVM does not know this capability here", "kvm_vm_ioctl_enable_cap()", "cap"),
   BOOT_CPU_AFTER_VCPU(
       "The boot CPU is chosen before the first vCPU exists",

@@ -1,6 +1,7 @@
 package dev.faultline.vcpu;
 
 import dev.faultline.Bytes;
+import dev.faultline.Check;
 import dev.faultline.FieldSet;
 import dev.faultline.kvm.Errno;
 import dev.faultline.kvm.Ioctl;
@@ -45,7 +46,7 @@ final class DeviceRules {
         : refused(c.moment(), Ioctl.SET_DEBUGREGS, Errno.EINVAL, failed);
   }
 
-  static Decision refused(int moment, Ioctl ioctl, Errno errno, CallCheck check) {
+  static Decision refused(int moment, Ioctl ioctl, Errno errno, Check check) {
     return Decision.of(
         new Outcome.Refused(errno, check),
         new TimelineEvent.CallRefused(moment, ioctl, errno, check));

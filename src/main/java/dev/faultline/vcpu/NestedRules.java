@@ -5,6 +5,7 @@ import dev.faultline.Check;
 import dev.faultline.FieldSet;
 import dev.faultline.kvm.Errno;
 import dev.faultline.kvm.Ioctl;
+import dev.faultline.kvm.KvmCap;
 import dev.faultline.kvm.KvmNestedState;
 import dev.faultline.kvm.NestedStateFlags;
 import dev.faultline.vmx.CheckResult;
@@ -95,7 +96,24 @@ final class NestedRules {
     }
   }
 
+  /**
+   * Whether the vendor module has nested state at all: those of Intel and AMD have, whatever their
+   * parameters.
+   */
+  private static boolean unsupported(Vcpu v) {
+    MsrState extensions = v.vm().host().extensions();
+    int number = KvmCap.KVM_CAP_NESTED_STATE.number();
+    return extensions.knows(number) && extensions.value(number) <= 0;
+  }
+
   static Decision set(Vcpu v, VcpuCommand.SetNestedState c) {
+    if (unsupported(v)) {
+      return DeviceRules.refused(
+          c.moment(),
+          Ioctl.SET_NESTED_STATE,
+          Errno.EINVAL,
+          NestedStateCheck.NESTED_UNSUPPORTED);
+    }
     if (v.kernel().isSvm()) {
       return SvmNestedRules.set(v, c);
     }
@@ -137,9 +155,6 @@ final class NestedRules {
   }
 
   private static @Nullable NestedStateCheck headerCheck(Vcpu v, KvmNestedState s, Walk walk) {
-    if (v.kernel().nested().isNo()) {
-      return NestedStateCheck.NESTED_UNSUPPORTED;
-    }
     int flags = s.flags();
     if (s.sizeField() < HEADER) {
       return NestedStateCheck.NESTED_SIZE;
@@ -159,6 +174,11 @@ final class NestedRules {
     return failed != null ? failed : smmCheck(v, s, walk);
   }
 
+  /** Whether the guest may use VMX. */
+  private static Answer allowed(Vcpu v) {
+    return v.kernel().nested().and(GuestCpuid.vmx(v));
+  }
+
   private static @Nullable NestedStateCheck addressCheck(Vcpu v, KvmNestedState s, Walk walk) {
     if (s.vmxonPa() == NestedFields.INVALID_GPA) {
       if (s.smmFlags() != 0) {
@@ -171,7 +191,7 @@ final class NestedRules {
           ? NestedStateCheck.NESTED_OFF_FLAGS
           : null;
     }
-    if (walk.fails(GuestCpuid.vmx(v).not(), "the guest's CPUID")) {
+    if (walk.fails(allowed(v).not(), "the guest's CPUID")) {
       return NestedStateCheck.NESTED_NOT_ALLOWED;
     }
     return walk.fails(GuestCpuid.validPage(v, s.vmxonPa()).not(), "the guest's CPUID")
@@ -207,7 +227,7 @@ final class NestedRules {
       return NestedStateCheck.NESTED_SMM_GUEST_WITHOUT_VMXON;
     }
     boolean evmcs = (flags & NestedStateFlags.KVM_STATE_NESTED_EVMCS) != 0;
-    Answer noEvmcs = v.progress().enlightenedVmcs().not().or(GuestCpuid.vmx(v).not());
+    Answer noEvmcs = v.progress().enlightenedVmcs().not().or(allowed(v).not());
     return evmcs && walk.fails(noEvmcs, "whether enlightened VMCS is enabled")
         ? NestedStateCheck.NESTED_EVMCS
         : null;
@@ -460,6 +480,13 @@ final class NestedRules {
   }
 
   static Decision get(Vcpu v, VcpuCommand.GetNestedState c) {
+    if (unsupported(v)) {
+      return DeviceRules.refused(
+          c.moment(),
+          Ioctl.GET_NESTED_STATE,
+          Errno.EINVAL,
+          NestedStateCheck.NESTED_UNSUPPORTED);
+    }
     if (v.kernel().isSvm()) {
       return SvmNestedRules.get(v, c);
     }

@@ -258,17 +258,34 @@ final class TableRules {
             && v.kernel().version() != KernelVersion.V5_10)) {
       return Decision.done(done);
     }
+    if (cap == KvmCap.KVM_CAP_HYPERV_ENLIGHTENED_VMCS) {
+      return v.kernel().isSvm()
+          ? DeviceRules.refused(
+              c.moment(), Ioctl.ENABLE_CAP, Errno.ENOTTY, CallCheck.ENABLE_CAP_VENDOR)
+          : Decision.undecided(done, "whether the vendor module has an enlightened VMCS");
+    }
     if (cap == KvmCap.KVM_CAP_HYPERV_DIRECT_TLBFLUSH) {
       return Decision.undecided(done, "whether the host itself runs on Hyper-V");
     }
     if (cap == KvmCap.KVM_CAP_HYPERV_SYNIC || cap == KvmCap.KVM_CAP_HYPERV_SYNIC2) {
-      boolean plain = cap == KvmCap.KVM_CAP_HYPERV_SYNIC || c.cap().args(0) == 0;
-      return plain && v.vm().irqchip().lapicInKernel().isYes()
-          ? Decision.done(done)
-          : Decision.undecided(done, "whether the interrupt controller is in the kernel");
+      return synic(v, c, cap, done);
     }
     return DeviceRules.refused(
         c.moment(), Ioctl.ENABLE_CAP, Errno.EINVAL, CallCheck.ENABLE_CAP_UNKNOWN);
+  }
+
+  private static Decision synic(
+      Vcpu v, VcpuCommand.EnableCap c, KvmCap cap, TimelineEvent.VcpuCapEnabled done) {
+    CallCheck failed =
+        cap == KvmCap.KVM_CAP_HYPERV_SYNIC2 && c.cap().args(0) != 0
+            ? CallCheck.ENABLE_CAP_ARGUMENT
+            : v.vm().irqchip() == Vm.Irqchip.NONE ? CallCheck.ENABLE_CAP_APIC : null;
+    if (failed != null) {
+      return DeviceRules.refused(c.moment(), Ioctl.ENABLE_CAP, Errno.EINVAL, failed);
+    }
+    return v.vm().irqchip().lapicInKernel().isYes()
+        ? Decision.done(done)
+        : Decision.undecided(done, "whether the interrupt controller is in the kernel");
   }
 
   static Vcpu evolve(Vcpu v, TimelineEvent.VcpuCapEnabled e) {

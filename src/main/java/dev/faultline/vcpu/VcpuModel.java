@@ -152,8 +152,7 @@ public final class VcpuModel {
               : Decision.done(noted);
       case SET_GUEST_DEBUG -> GuestDebugRules.set(v, c);
       case SET_VAPIC_ADDR -> LapicRules.setVapicAddr(v, c);
-      case SET_SIGNAL_MASK -> Decision.done(noted);
-      default -> Decision.undecided(noted, "an ioctl that is not modelled");
+      default -> OtherRules.decide(v, c);
     };
   }
 

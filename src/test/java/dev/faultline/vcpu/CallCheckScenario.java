@@ -83,6 +83,8 @@ class CallCheckScenario {
     events();
     tables();
     lapic();
+    otherIoctls();
+    hyperv();
   }
 
   private static void row(
@@ -419,6 +421,59 @@ class CallCheckScenario {
           other(Ioctl.SET_VAPIC_ADDR, address.toBuilder().put(0, 8, 0x1ffc).build()),
           other(Ioctl.SET_VAPIC_ADDR, address.toBuilder().put(0, 8, at).build()));
     }
+  }
+
+  private static VcpuCommand other(Ioctl ioctl, int size, int offset, int width, long value) {
+    return new VcpuCommand.Other(
+        MOMENT, ioctl, 0, Bytes.builder(size).put(offset, width, value).build());
+  }
+
+  private static void otherIoctls() {
+    Vcpu v = VmxGuest.inL1();
+    VcpuCommand mask = other(Ioctl.SET_SIGNAL_MASK, 12, 0, 4, 8);
+    VcpuCommand narrow = other(Ioctl.SET_SIGNAL_MASK, 12, 0, 4, 4);
+    row(CallCheck.SIGNAL_MASK_SIZE, "len", v, mask, narrow);
+    row(CallCheck.MCE_STATUS, "status", v, mce(1, -1), mce(1, 0));
+    row(CallCheck.MCE_BANK, "bank", v, mce(31, -1), mce(32, -1));
+    VcpuCommand offset = other(Ioctl.SET_DEVICE_ATTR, 24, 16, 8, 0x1000);
+    row(
+        CallCheck.VCPU_ATTRIBUTE,
+        Errno.ENXIO,
+        "group",
+        v,
+        offset,
+        v,
+        other(Ioctl.SET_DEVICE_ATTR, 24, 4, 4, 1));
+    row(
+        CallCheck.VCPU_ATTRIBUTE,
+        Errno.ENXIO,
+        "attribute",
+        v,
+        offset,
+        v,
+        other(Ioctl.HAS_DEVICE_ATTR, 24, 8, 8, 1));
+    Vcpu old = VmxGuest.inL1(VmxGuest.kernel(KernelVersion.V5_10));
+    row(CallCheck.IOCTL_UNKNOWN, Errno.EINVAL, "5.10", v, offset, old, offset);
+    VcpuCommand stats = new VcpuCommand.Other(MOMENT, Ioctl.GET_STATS_FD, 0, Bytes.EMPTY);
+    row(CallCheck.IOCTL_UNKNOWN, Errno.EINVAL, "statistics", v, stats, old, stats);
+  }
+
+  private static VcpuCommand mce(int bank, long status) {
+    Bytes.Builder raw = Bytes.builder(64).put(0, 8, status).put(32, 1, bank);
+    return new VcpuCommand.Other(MOMENT, Ioctl.X86_SET_MCE, 0, raw.build());
+  }
+
+  private static VcpuCommand cap(KvmCap cap, long argument) {
+    return new VcpuCommand.EnableCap(MOMENT, KvmEnableCap.of(cap, argument));
+  }
+
+  private static void hyperv() {
+    Vcpu v = VmxGuest.inL1();
+    VcpuCommand synic = cap(KvmCap.KVM_CAP_HYPERV_SYNIC2, 0);
+    row(CallCheck.ENABLE_CAP_ARGUMENT, "args", v, synic, cap(KvmCap.KVM_CAP_HYPERV_SYNIC2, 1));
+    row(CallCheck.ENABLE_CAP_APIC, Errno.EINVAL, "irqchip", v, synic, userspaceApic(), synic);
+    VcpuCommand evmcs = cap(KvmCap.KVM_CAP_HYPERV_ENLIGHTENED_VMCS, 0);
+    row(CallCheck.ENABLE_CAP_VENDOR, Errno.ENOTTY, "SVM", v, evmcs, MsrStates.created(MsrStates.svm(), Host.UNKNOWN), evmcs);
   }
 
   private static void debugregs(

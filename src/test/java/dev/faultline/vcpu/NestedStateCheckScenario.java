@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.faultline.Bytes;
 import dev.faultline.kvm.Errno;
 import dev.faultline.kvm.KvmCpuid2;
+import dev.faultline.kvm.KvmCap;
 import dev.faultline.kvm.KvmNestedState;
 import dev.faultline.kvm.KvmSregs;
 import dev.faultline.kvm.NestedStateFlags;
@@ -363,7 +364,21 @@ class NestedStateCheckScenario {
   }
 
   @Test
-  void a_kernel_without_nesting_refuses_all() {
+  void a_vendor_module_without_nested_state_refuses_all() {
+    Vcpu v = VmxGuest.inL1();
+    Host host = v.vm().host().withExtension(KvmCap.KVM_CAP_NESTED_STATE.number(), 0);
+    Vcpu without = v.withVm(v.vm().withHost(host));
+    Outcome refused = new Outcome.Refused(Errno.EINVAL, NestedStateCheck.NESTED_UNSUPPORTED);
+
+    assertThat(give(without, OFF).outcome()).isEqualTo(refused);
+    assertThat(
+            VcpuModel.decide(without, new VcpuCommand.GetNestedState(VmxGuest.MOMENT, 0x3000))
+                .outcome())
+        .isEqualTo(refused);
+  }
+
+  @Test
+  void a_module_loaded_without_nesting_takes_only_the_state_that_is_off() {
     KernelModel plain =
         new KernelModel(
             KernelVersion.V6_1,
@@ -376,8 +391,9 @@ class NestedStateCheckScenario {
             Answer.NO);
     Vcpu v = VmxGuest.inL1(plain);
 
-    assertThat(give(v, OFF).outcome())
-        .isEqualTo(new Outcome.Refused(Errno.EINVAL, NestedStateCheck.NESTED_UNSUPPORTED));
+    assertThat(give(v, OFF).outcome()).isEqualTo(Outcome.ZERO);
+    assertThat(give(v, OFF.withVmxonPa(0x1000)).outcome())
+        .isEqualTo(new Outcome.Refused(Errno.EINVAL, NestedStateCheck.NESTED_NOT_ALLOWED));
   }
 
   @Test
