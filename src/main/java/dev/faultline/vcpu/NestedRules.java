@@ -109,10 +109,7 @@ final class NestedRules {
   static Decision set(Vcpu v, VcpuCommand.SetNestedState c) {
     if (unsupported(v)) {
       return DeviceRules.refused(
-          c.moment(),
-          Ioctl.SET_NESTED_STATE,
-          Errno.EINVAL,
-          NestedStateCheck.NESTED_UNSUPPORTED);
+          c.moment(), Ioctl.SET_NESTED_STATE, Errno.EINVAL, NestedStateCheck.NESTED_UNSUPPORTED);
     }
     if (v.kernel().isSvm()) {
       return SvmNestedRules.set(v, c);
@@ -482,10 +479,7 @@ final class NestedRules {
   static Decision get(Vcpu v, VcpuCommand.GetNestedState c) {
     if (unsupported(v)) {
       return DeviceRules.refused(
-          c.moment(),
-          Ioctl.GET_NESTED_STATE,
-          Errno.EINVAL,
-          NestedStateCheck.NESTED_UNSUPPORTED);
+          c.moment(), Ioctl.GET_NESTED_STATE, Errno.EINVAL, NestedStateCheck.NESTED_UNSUPPORTED);
     }
     if (v.kernel().isSvm()) {
       return SvmNestedRules.get(v, c);

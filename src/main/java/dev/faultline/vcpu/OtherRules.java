@@ -20,6 +20,7 @@ final class OtherRules {
   private static final int SIGNAL_SET_SIZE = 8;
   private static final long BANKS = 0xff;
   private static final long STATUS_VALID = 1L << 63;
+
   private OtherRules() {}
 
   static Decision decide(Vcpu v, VcpuCommand.Other c) {
@@ -32,8 +33,7 @@ final class OtherRules {
     return modelled(v, c, noted);
   }
 
-  private static Decision modelled(
-      Vcpu v, VcpuCommand.Other c, TimelineEvent.CallNoted noted) {
+  private static Decision modelled(Vcpu v, VcpuCommand.Other c, TimelineEvent.CallNoted noted) {
     Bytes given = c.payload().slice(0, whole(c));
     return switch (c.ioctl()) {
       case SET_SIGNAL_MASK ->

@@ -473,7 +473,14 @@ class CallCheckScenario {
     row(CallCheck.ENABLE_CAP_ARGUMENT, "args", v, synic, cap(KvmCap.KVM_CAP_HYPERV_SYNIC2, 1));
     row(CallCheck.ENABLE_CAP_APIC, Errno.EINVAL, "irqchip", v, synic, userspaceApic(), synic);
     VcpuCommand evmcs = cap(KvmCap.KVM_CAP_HYPERV_ENLIGHTENED_VMCS, 0);
-    row(CallCheck.ENABLE_CAP_VENDOR, Errno.ENOTTY, "SVM", v, evmcs, MsrStates.created(MsrStates.svm(), Host.UNKNOWN), evmcs);
+    row(
+        CallCheck.ENABLE_CAP_VENDOR,
+        Errno.ENOTTY,
+        "SVM",
+        v,
+        evmcs,
+        MsrStates.created(MsrStates.svm(), Host.UNKNOWN),
+        evmcs);
   }
 
   private static void debugregs(

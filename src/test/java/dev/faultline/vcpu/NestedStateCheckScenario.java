@@ -4,8 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.faultline.Bytes;
 import dev.faultline.kvm.Errno;
-import dev.faultline.kvm.KvmCpuid2;
 import dev.faultline.kvm.KvmCap;
+import dev.faultline.kvm.KvmCpuid2;
 import dev.faultline.kvm.KvmNestedState;
 import dev.faultline.kvm.KvmSregs;
 import dev.faultline.kvm.NestedStateFlags;
