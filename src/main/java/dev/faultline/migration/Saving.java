@@ -12,6 +12,7 @@ import dev.faultline.kvm.MsrEntry;
 import dev.faultline.vcpu.Answer;
 import dev.faultline.vcpu.Decision;
 import dev.faultline.vcpu.MsrState;
+import dev.faultline.vcpu.NestedStateCheck;
 import dev.faultline.vcpu.Outcome;
 import dev.faultline.vcpu.Policy;
 import dev.faultline.vcpu.Policy.Memory;
@@ -113,7 +114,9 @@ final class Saving {
       }
       Decision d = VcpuModel.decide(v, command);
       if (d.outcome() instanceof Outcome.Refused r) {
-        if (step.ioctl() == Ioctl.GET_LAPIC && r.errno() == Errno.EINVAL) {
+        // What a host does not have, VMMs ask for first and leave out.
+        if ((step.ioctl() == Ioctl.GET_LAPIC && r.errno() == Errno.EINVAL)
+            || r.check() == NestedStateCheck.NESTED_UNSUPPORTED) {
           continue;
         }
         return new Saved(

@@ -247,13 +247,14 @@ abstract class WhatIfContract {
             () -> whatIf.call("t", VCPU, moments, new Call(Ioctl.NMI, 0, Bytes.EMPTY, null)))
         .isInstanceOf(UsageException.class)
         .hasMessageContaining("faultline fork t");
-    Call unknown = new Call(Ioctl.X86_SET_MCE, 0, Bytes.zero(64), null);
+    Call unknown = new Call(Ioctl.XEN_VCPU_SET_ATTR, 0, Bytes.zero(72), null);
     int moment = end().nextMoment();
     assertThatThrownBy(() -> whatIf.call("u", VCPU, moment, unknown))
         .isInstanceOf(UsageException.class)
         .hasMessageContaining("FL-420");
     assertThat(tail()).isEmpty();
-    Call supposed = new Call(Ioctl.X86_SET_MCE, 0, Bytes.zero(64), new WhatIf.Supposed(-1, 22));
+    Call supposed =
+        new Call(Ioctl.XEN_VCPU_SET_ATTR, 0, Bytes.zero(72), new WhatIf.Supposed(-1, 22));
     assertThat(whatIf.call("u", VCPU, moment, supposed).errno()).isEqualTo(22);
     same(sourced(), replayed());
   }
