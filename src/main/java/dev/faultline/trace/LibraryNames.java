@@ -75,7 +75,11 @@ final class LibraryNames {
     return number > 0 && ((int) number & ExitReason.FAILED_VMENTRY) != 0 ? "FAILED_VMENTRY" : "";
   }
 
+  /** The number in the brackets; -1 if they hold none. */
   private static long number(String printed) {
+    if (printed.length() < UNKNOWN.length() + 2 || !printed.endsWith(")")) {
+      return -1;
+    }
     String digits = printed.substring(UNKNOWN.length(), printed.length() - 1);
     long value = 0;
     for (int i = 0; i < digits.length(); i++) {

@@ -282,6 +282,12 @@ final class EventTextTest {
             "kvm_exit: reason UNKNOWN (99) rip 0x401000",
             new VmExit(NS, -1, "0x63", "", 0x401000, NO, NO, NO, NO, NO)),
         text(
+            "kvm_exit: reason UNKNOWN ( rip 0x401000",
+            new VmExit(NS, -1, "UNKNOWN (", "", 0x401000, NO, NO, NO, NO, NO)),
+        text(
+            "kvm_exit: reason UNKNOWN () rip 0x401000",
+            new VmExit(NS, -1, "UNKNOWN ()", "", 0x401000, NO, NO, NO, NO, NO)),
+        text(
             "kvm_exit: reason PENDING_INTERRUPT rip 0x401000 info 0 0",
             new VmExit(NS, -1, "INTERRUPT_WINDOW", "", 0x401000, 0, 0, NO, NO, NO)),
         text(
