@@ -581,21 +581,6 @@ final class StraceCall {
         Ascii.find(text, paren, end, "CLONE_FILES") >= 0);
   }
 
-  /** The text that a write names, as far as it is printed; empty if there is none. */
-  static String written(byte[] text, int at, int end) {
-    int open = Ascii.find(text, at, end, ", \"");
-    if (open < 0) {
-      return "";
-    }
-    int from = open + 3;
-    int to = from;
-    while (to < end && text[to] != '"') {
-      to += text[to] == '\\' ? 2 : 1;
-    }
-    String quoted = new String(text, from, Math.min(to, end) - from, StandardCharsets.ISO_8859_1);
-    return quoted.replace("\\n", " ").replace("\\\"", "\"").strip();
-  }
-
   /** Where the result begins, behind the last {@code ) = }. */
   private static int lastResult(byte[] text, int from, int end) {
     for (int i = end - 3; i > from; i--) {

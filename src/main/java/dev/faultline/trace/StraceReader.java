@@ -188,7 +188,7 @@ public final class StraceReader implements ObservationReader {
     StraceCall.Kind kind = StraceCall.kind(text, at, end);
     return switch (kind) {
       case NOTICE, OTHER -> null;
-      case MESSAGE -> message(StraceCall.written(text, at, end));
+      case MESSAGE -> message(written(text, at, end));
       case NOT_A_LINE -> {
         if (at == lines.from() && isMessage(text, at, end)) {
           int size = Math.min(end - at, LONGEST_MESSAGE);
@@ -207,6 +207,21 @@ public final class StraceReader implements ObservationReader {
    */
   private static boolean isMessage(byte[] text, int at, int end) {
     return Character.isLetter(text[at]) && Ascii.find(text, at, end, ": ") > 0;
+  }
+
+  /** The text that a write names, as far as it is printed; empty if there is none. */
+  private static String written(byte[] text, int at, int end) {
+    int open = Ascii.find(text, at, end, ", \"");
+    if (open < 0) {
+      return "";
+    }
+    int from = open + 3;
+    int to = from;
+    while (to < end && text[to] != '"') {
+      to += text[to] == '\\' ? 2 : 1;
+    }
+    String quoted = new String(text, from, Math.min(to, end) - from, StandardCharsets.ISO_8859_1);
+    return quoted.replace("\\n", " ").replace("\\\"", "\"").strip();
   }
 
   private @Nullable Observation message(String said) {

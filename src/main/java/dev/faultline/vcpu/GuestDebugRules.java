@@ -1,6 +1,5 @@
 package dev.faultline.vcpu;
 
-import dev.faultline.Bytes;
 import dev.faultline.kvm.Errno;
 import dev.faultline.kvm.Ioctl;
 import dev.faultline.kvm.KvmGuestDebug;
@@ -67,10 +66,5 @@ final class GuestDebugRules {
             .set(EventsFields.HAS_PAYLOAD, 0)
             .set(EventsFields.PAYLOAD, 0)
             .done());
-  }
-
-  /** Whether KVM_TPR_ACCESS_REPORTING names a flag, of which there is none. */
-  static boolean namesFlag(Bytes tprAccessCtl) {
-    return tprAccessCtl.size() >= 2 * Integer.BYTES && tprAccessCtl.i32(Integer.BYTES) != 0;
   }
 }

@@ -103,4 +103,9 @@ final class OtherRules {
     }
     return Decision.done(noted);
   }
+
+  /** Whether KVM_TPR_ACCESS_REPORTING names a flag, of which there is none. */
+  static boolean namesFlag(Bytes tprAccessCtl) {
+    return tprAccessCtl.size() >= 2 * Integer.BYTES && tprAccessCtl.i32(Integer.BYTES) != 0;
+  }
 }

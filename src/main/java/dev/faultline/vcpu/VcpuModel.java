@@ -146,7 +146,7 @@ public final class VcpuModel {
     TimelineEvent.CallNoted noted = new TimelineEvent.CallNoted(c.moment(), c.ioctl());
     return switch (c.ioctl()) {
       case TPR_ACCESS_REPORTING ->
-          GuestDebugRules.namesFlag(c.payload())
+          OtherRules.namesFlag(c.payload())
               ? DeviceRules.refused(
                   c.moment(), c.ioctl(), Errno.EINVAL, CallCheck.TPR_REPORTING_FLAGS)
               : Decision.done(noted);
